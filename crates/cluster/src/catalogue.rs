@@ -1,0 +1,123 @@
+//! The catalogue: what is in the cluster, by name and by id. Reading lives here, changing in `apply`.
+//!
+//! Copies are cheap (entries are shared), because the state machine publishes one after every batch of commands
+//! and readers keep theirs as long as they like.
+
+mod apply;
+mod tables;
+
+use crate::bucket::{BucketTable, BucketTableId};
+use crate::collection::CollectionInfo;
+use crate::error::CatalogueError;
+use crate::topology::{ApiKey, GroupInfo, NodeInfo};
+use lavandin_types::{ClusterId, CollectionId, GroupId, NodeId, StoreId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) use apply::database_weight;
+pub(crate) use tables::{TABLE_WEIGHT, TableEntry, Tables};
+
+/// A database: the names of its collections.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Database {
+    pub(crate) collections: BTreeMap<Arc<str>, CollectionId>,
+}
+
+impl Database {
+    /// The names of its collections, ascending, with their ids.
+    pub fn collections(&self) -> impl ExactSizeIterator<Item = (&str, CollectionId)> {
+        self.collections.iter().map(|(name, id)| (&**name, *id))
+    }
+}
+
+/// The replicated state of the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Catalogue {
+    pub(crate) cluster: Option<ClusterId>,
+    pub(crate) databases: BTreeMap<Arc<str>, Arc<Database>>,
+    pub(crate) collections: BTreeMap<CollectionId, Arc<CollectionInfo>>,
+    pub(crate) tables: Tables,
+    pub(crate) nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
+    pub(crate) groups: BTreeMap<GroupId, Arc<GroupInfo>>,
+    pub(crate) keys: BTreeMap<String, Arc<ApiKey>>,
+    /// The last ids given out.
+    pub(crate) last_collection: CollectionId,
+    pub(crate) last_node: NodeId,
+    pub(crate) last_group: GroupId,
+    /// The sum of all entries' weights.
+    pub(crate) bytes: u64,
+}
+
+impl Catalogue {
+    /// `None` before the cluster is formed.
+    pub fn cluster(&self) -> Option<ClusterId> {
+        self.cluster
+    }
+
+    /// What the catalogue weighs against `limit::METADATA_BYTES_MAX`.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// All databases by name, ascending.
+    pub fn databases(&self) -> impl ExactSizeIterator<Item = (&str, &Database)> {
+        self.databases.iter().map(|(name, database)| (&**name, &**database))
+    }
+
+    pub fn database(&self, name: &str) -> Result<&Database, CatalogueError> {
+        let missing = || CatalogueError::DatabaseNotFound { name: name.to_owned() };
+        self.databases.get(name).map(|database| &**database).ok_or_else(missing)
+    }
+
+    /// A collection by its names; tells apart which of the two is unknown.
+    pub fn collection(&self, database: &str, name: &str) -> Result<&Arc<CollectionInfo>, CatalogueError> {
+        let missing = || CatalogueError::CollectionNotFound { name: name.to_owned() };
+        let id = self.database(database)?.collections.get(name).ok_or_else(missing)?;
+        self.collection_by_id(*id)
+    }
+
+    pub fn collection_by_id(&self, id: CollectionId) -> Result<&Arc<CollectionInfo>, CatalogueError> {
+        self.collections.get(&id).ok_or(CatalogueError::CollectionDropped { id })
+    }
+
+    /// All collections by id, ascending.
+    pub fn collections(&self) -> impl ExactSizeIterator<Item = &Arc<CollectionInfo>> {
+        self.collections.values()
+    }
+
+    /// The table of a collection's buckets.
+    pub fn bucket_table(&self, id: BucketTableId) -> Option<&Arc<BucketTable>> {
+        self.tables.get(id)
+    }
+
+    pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<NodeInfo>> {
+        self.nodes.values()
+    }
+
+    pub fn node(&self, id: NodeId) -> Option<&Arc<NodeInfo>> {
+        self.nodes.get(&id)
+    }
+
+    pub fn node_of_store(&self, store: StoreId) -> Option<&Arc<NodeInfo>> {
+        self.nodes.values().find(|node| node.store == store)
+    }
+
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = &Arc<GroupInfo>> {
+        self.groups.values()
+    }
+
+    pub fn group(&self, id: GroupId) -> Option<&Arc<GroupInfo>> {
+        self.groups.get(&id)
+    }
+
+    pub fn keys(&self) -> impl ExactSizeIterator<Item = &Arc<ApiKey>> {
+        self.keys.values()
+    }
+
+    pub fn key(&self, id: &str) -> Option<&Arc<ApiKey>> {
+        self.keys.get(id)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! What the catalogue refuses, and what its bytes can be wrong with.
+
+use crate::form;
+use crate::limit;
+use lavandin_types::{ClusterId, CollectionId, ElementType, ErrorCode};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use thiserror::Error;
+
+/// What a name belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NameKind {
+    Database,
+    Collection,
+    Key,
+}
+
+impl fmt::Display for NameKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Database => "database",
+            Self::Collection => "collection",
+            Self::Key => "API key",
+        })
+    }
+}
+
+/// Why a command was refused. The texts of the first variants are part of the HTTP API, which is why they do not
+/// follow the house's lower case.
+#[derive(Clone, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum CatalogueError {
+    #[error("Database not found: {name}")]
+    DatabaseNotFound { name: String },
+    #[error("Collection not found: {name}")]
+    CollectionNotFound { name: String },
+    /// The collection was dropped between the caller's look-up and its command.
+    #[error("Collection not found: {id} (it was dropped)")]
+    CollectionDropped {
+        #[serde(with = "form::collection_id")]
+        id: CollectionId,
+    },
+    #[error("Dimension mismatch: expected {expected}, got {got}")]
+    DimensionMismatch { expected: u32, got: u32 },
+    #[error("Invalid argument: dimension {got} is outside of 1 to {max}", max = limit::DIMENSION_MAX)]
+    DimensionOutOfRange { got: u32 },
+    #[error(
+        "Invalid argument: collection {name} stores {stored}, {asked} was asked for; \
+         open it with its own element type or drop it first",
+        stored = stored.name(), asked = asked.name()
+    )]
+    ElementTypeMismatch {
+        name: String,
+        #[serde(with = "form::element_type")]
+        stored: ElementType,
+        #[serde(with = "form::element_type")]
+        asked: ElementType,
+    },
+    #[error(
+        "Invalid argument: {kind} name {name:?} is not of 1 to 128 characters among letters, digits, '.', '_', '-', \
+         without \"..\""
+    )]
+    InvalidName { kind: NameKind, name: String },
+    #[error("Invalid argument: the description has {chars} characters, at most 500 are allowed")]
+    DescriptionTooLong { chars: u64 },
+    #[error("Invalid argument: {what} of {got} bytes is longer than the {max} allowed")]
+    TooLong { what: String, got: u64, max: u64 },
+    #[error("Invalid argument: the limit of {max} {what} is reached; drop some that are no longer needed")]
+    LimitReached { what: String, max: u64 },
+    #[error("this node belongs to no cluster yet; form one before anything is stored in it")]
+    NotFormed,
+    #[error("this node already belongs to cluster {cluster}; a node never changes its cluster")]
+    AlreadyFormed {
+        #[serde(with = "form::cluster_id")]
+        cluster: ClusterId,
+    },
+}
+
+impl CatalogueError {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::DatabaseNotFound { .. }
+            | Self::CollectionNotFound { .. }
+            | Self::CollectionDropped { .. } => ErrorCode::NotFound,
+            Self::DimensionMismatch { .. }
+            | Self::DimensionOutOfRange { .. }
+            | Self::ElementTypeMismatch { .. }
+            | Self::InvalidName { .. }
+            | Self::DescriptionTooLong { .. }
+            | Self::TooLong { .. }
+            | Self::LimitReached { .. } => ErrorCode::InvalidArgument,
+            Self::NotFormed => ErrorCode::Unavailable,
+            Self::AlreadyFormed { .. } => ErrorCode::AlreadyExists,
+        }
+    }
+}
+
+/// Why bytes are no command or snapshot of this version.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    #[error("the {what} is empty")]
+    Empty { what: &'static str },
+    #[error("the {what} has format version {found}, this program reads up to {known}; run a newer version")]
+    Version { what: &'static str, found: u8, known: u8 },
+    #[error("the {what} cannot be read: {reason}")]
+    Malformed { what: &'static str, reason: String },
+}
+
+impl DecodeError {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Version { .. } => ErrorCode::Unavailable,
+            Self::Empty { .. } | Self::Malformed { .. } => ErrorCode::DataCorrupt,
+        }
+    }
+}

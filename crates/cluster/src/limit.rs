@@ -1,0 +1,22 @@
+//! Bounds of the catalogue. They are part of the state machine: every node must refuse the same command, so a
+//! change of one of them needs a new command version (docs/formats/metadata.md).
+
+/// All of the catalogue, by the weights below.
+pub const METADATA_BYTES_MAX: u64 = 64 << 20;
+pub const DATABASES_MAX: usize = 10_000;
+pub const COLLECTIONS_MAX: usize = 100_000;
+pub const NODES_MAX: usize = 256;
+pub const GROUPS_MAX: usize = 1_024;
+pub const KEYS_MAX: usize = 10_000;
+/// Bytes of a database's or a collection's name.
+pub const NAME_BYTES_MAX: usize = 128;
+/// Unicode scalar values of a description.
+pub const DESCRIPTION_CHARS_MAX: usize = 500;
+pub const DIMENSION_MAX: u32 = 65_536;
+/// Bytes of a node's address.
+pub const ADDRESS_BYTES_MAX: usize = 512;
+/// Bytes of an index definition: its mode's text and all other parameters.
+pub const INDEX_BYTES_MAX: usize = 4_096;
+
+/// What each entry weighs besides its texts: an upper estimate of its fixed part in memory and in a snapshot.
+pub(crate) const ENTRY_WEIGHT: u64 = 256;

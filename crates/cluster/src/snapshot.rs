@@ -1,0 +1,156 @@
+//! The catalogue as bytes: one byte with the version, then JSON (docs/formats/metadata.md).
+//!
+//! Everything derived is left out and rebuilt (names by database, users of a table, the weight), so that a snapshot
+//! cannot contradict itself; what still could (two collections of one name, a table that is missing) is an error.
+//! Owners of a bucket table are written as the shortest pattern that repeats: one group for a node alone.
+
+use crate::bucket::{BUCKET_COUNT, BucketTable, BucketTableId};
+use crate::catalogue::{Catalogue, Database, TABLE_WEIGHT, TableEntry, Tables, database_weight};
+use crate::collection::CollectionInfo;
+use crate::command::decode_versioned;
+use crate::error::DecodeError;
+use crate::form;
+use crate::topology::{ApiKey, GroupInfo, NodeInfo};
+use lavandin_types::{ClusterId, CollectionId, GroupId, NodeId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The version that `Catalogue::encode` writes.
+pub const SNAPSHOT_VERSION: u8 = 1;
+
+const WHAT: &str = "metadata snapshot";
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Snapshot {
+    #[serde(with = "form::optional")]
+    cluster: Option<ClusterId>,
+    #[serde(with = "form::collection_id")]
+    last_collection: CollectionId,
+    #[serde(with = "form::node_id")]
+    last_node: NodeId,
+    #[serde(with = "form::group_id")]
+    last_group: GroupId,
+    last_table: BucketTableId,
+    databases: Vec<String>,
+    collections: Vec<SharedInfo>,
+    tables: Vec<Table>,
+    nodes: Vec<NodeInfo>,
+    groups: Vec<GroupInfo>,
+    keys: Vec<ApiKey>,
+}
+
+/// A collection's entry, without copying it to write it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct SharedInfo(#[serde(with = "form::shared")] Arc<CollectionInfo>);
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Table {
+    id: BucketTableId,
+    /// Repeated until all buckets have an owner.
+    #[serde(with = "form::list")]
+    pattern: Vec<GroupId>,
+}
+
+impl Catalogue {
+    /// The bytes of a snapshot; equal catalogues give equal bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        let table = |(id, entry): (&BucketTableId, &TableEntry)| Table {
+            id: *id,
+            pattern: shortest_pattern(entry.table.owners()).to_vec(),
+        };
+        let snapshot = Snapshot {
+            cluster: self.cluster,
+            last_collection: self.last_collection,
+            last_node: self.last_node,
+            last_group: self.last_group,
+            last_table: self.tables.last,
+            databases: self.databases.keys().map(|name| name.to_string()).collect(),
+            collections: self.collections.values().cloned().map(SharedInfo).collect(),
+            tables: self.tables.entries.iter().map(table).collect(),
+            nodes: self.nodes.values().map(|node| NodeInfo::clone(node)).collect(),
+            groups: self.groups.values().map(|group| GroupInfo::clone(group)).collect(),
+            keys: self.keys.values().map(|key| ApiKey::clone(key)).collect(),
+        };
+        let mut bytes = vec![SNAPSHOT_VERSION];
+        serde_json::to_writer(&mut bytes, &snapshot)
+            .expect("a snapshot has only string keys and writes to memory");
+        bytes
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let snapshot: Snapshot = decode_versioned(WHAT, SNAPSHOT_VERSION, bytes)?;
+        restore(snapshot).map_err(|reason| DecodeError::Malformed { what: WHAT, reason })
+    }
+}
+
+fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
+    let mut tables = Tables { last: snapshot.last_table, entries: BTreeMap::new() };
+    for Table { id, pattern } in snapshot.tables {
+        if pattern.is_empty() || pattern.len() > usize::from(BUCKET_COUNT) {
+            return Err(format!("bucket table {id} has a pattern of {} owners", pattern.len()));
+        }
+        let table = BucketTable::spread(&pattern).ok_or("an empty bucket table")?;
+        tables.entries.insert(id, TableEntry { table: Arc::new(table), users: 0 });
+    }
+    let mut databases: BTreeMap<Arc<str>, Database> =
+        snapshot.databases.into_iter().map(|name| (name.into(), Database::default())).collect();
+    let mut collections = BTreeMap::new();
+    for SharedInfo(info) in snapshot.collections {
+        let (id, name) = (info.id, &info.name);
+        let database = databases
+            .get_mut(info.database.as_str())
+            .ok_or_else(|| format!("collection {id} is in database {:?}, which is missing", info.database))?;
+        if database.collections.insert(name.as_str().into(), id).is_some() {
+            return Err(format!("two collections are named {name:?} in database {:?}", info.database));
+        }
+        let table = tables.entries.get_mut(&info.buckets);
+        table.ok_or_else(|| format!("collection {id} is laid out by a missing table"))?.users += 1;
+        if id > snapshot.last_collection || collections.insert(id, info).is_some() {
+            return Err(format!("collection id {id} is used twice or was never given out"));
+        }
+    }
+    if let Some((id, _)) = tables.entries.iter().find(|(_, entry)| entry.users == 0) {
+        return Err(format!("bucket table {id} has no user"));
+    }
+    let mut catalogue = Catalogue {
+        cluster: snapshot.cluster,
+        databases: databases.into_iter().map(|(name, database)| (name, Arc::new(database))).collect(),
+        collections,
+        tables,
+        nodes: snapshot.nodes.into_iter().map(|node| (node.id, Arc::new(node))).collect(),
+        groups: snapshot.groups.into_iter().map(|group| (group.id, Arc::new(group))).collect(),
+        keys: snapshot.keys.into_iter().map(|key| (key.id.clone(), Arc::new(key))).collect(),
+        last_collection: snapshot.last_collection,
+        last_node: snapshot.last_node,
+        last_group: snapshot.last_group,
+        bytes: 0,
+    };
+    catalogue.bytes = weigh(&catalogue);
+    Ok(catalogue)
+}
+
+/// The sum of all weights, which `apply` keeps up to date.
+pub(crate) fn weigh(catalogue: &Catalogue) -> u64 {
+    let databases: u64 = catalogue.databases.keys().map(|name| database_weight(name)).sum();
+    let collections: u64 = catalogue.collections.values().map(|info| info.weight()).sum();
+    let tables = TABLE_WEIGHT * catalogue.tables.entries.len() as u64;
+    let nodes: u64 = catalogue.nodes.values().map(|node| node.weight()).sum();
+    let groups: u64 = catalogue.groups.values().map(|group| group.weight()).sum();
+    let keys: u64 = catalogue.keys.values().map(|key| key.weight()).sum();
+    databases + collections + tables + nodes + groups + keys
+}
+
+/// The shortest beginning that gives all owners when it is repeated.
+fn shortest_pattern(owners: &[GroupId]) -> &[GroupId] {
+    let repeats = |length: usize| owners[length..].iter().zip(owners).all(|(owner, first)| owner == first);
+    // Layouts by spreading repeat after as many owners as there are groups; others are written whole.
+    let length = (1..=owners.len().min(64)).find(|length| repeats(*length)).unwrap_or(owners.len());
+    &owners[..length]
+}
+
+#[cfg(test)]
+mod tests;

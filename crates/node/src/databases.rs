@@ -1,0 +1,230 @@
+//! Databases and collections: the catalogue's part of the node.
+
+use crate::error::NodeError;
+use crate::identity;
+use crate::node::Node;
+use crate::options::CallContext;
+use lavandin_cluster::{Command, NodeSeed, Reply};
+use lavandin_consensus::MetadataError;
+use lavandin_shard::{IndexSpec, Request, Schema};
+use lavandin_types::{CollectionId, ElementType, IndexMode};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A collection as callers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectionInfo {
+    pub id: CollectionId,
+    pub database: String,
+    pub name: String,
+    /// 0 until the first write fixes it.
+    pub dim: u32,
+    pub element: ElementType,
+    pub description: Option<String>,
+    pub index: Option<IndexMode>,
+    /// Records ever inserted, deleted and removed ones included.
+    pub ever_written: u64,
+    /// Whether a string id was ever written.
+    pub has_string_ids: bool,
+}
+
+/// What `require_collection` is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequireCollection {
+    /// 0 to keep an existing one's, or to let the first write decide.
+    pub dim: u32,
+    /// `None` to keep an existing one's; 32-bit for a new one.
+    pub element: Option<ElementType>,
+    pub description: Option<String>,
+    pub drop_if_exists: bool,
+}
+
+impl Node {
+    pub fn databases(&self) -> Vec<String> {
+        self.metadata.catalogue().databases().map(|(name, _)| name.to_owned()).collect()
+    }
+
+    pub fn database_exists(&self, name: &str) -> bool {
+        self.metadata.catalogue().database(name).is_ok()
+    }
+
+    /// Creates a database unless it exists; with `drop_if_exists` an existing one is emptied.
+    pub async fn create_database(
+        &self,
+        context: &CallContext,
+        name: &str,
+        drop_if_exists: bool,
+    ) -> Result<(), NodeError> {
+        let command = Command::CreateDatabase { name: name.to_owned(), drop_if_exists };
+        match self.command(context, command).await? {
+            Reply::Database { dropped, .. } => self.drop_data(context, dropped).await,
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
+    }
+
+    /// Removes a database and its collections; whether there was one.
+    pub async fn drop_database(&self, context: &CallContext, name: &str) -> Result<bool, NodeError> {
+        let existed = self.database_exists(name);
+        if existed {
+            let command = Command::DropDatabase { name: name.to_owned() };
+            self.dropping(context, command).await?;
+        }
+        Ok(existed)
+    }
+
+    /// The collections of a database, by name.
+    pub fn collections(&self, database: &str) -> Result<Vec<CollectionInfo>, NodeError> {
+        let catalogue = self.metadata.catalogue();
+        let listed = catalogue.database(database)?.collections();
+        listed.map(|(_, id)| Ok(self.describe(catalogue.collection_by_id(id)?))).collect()
+    }
+
+    pub fn collection(&self, database: &str, name: &str) -> Result<CollectionInfo, NodeError> {
+        let info = self.lookup(database, name)?;
+        Ok(self.describe(&info))
+    }
+
+    /// Creates a collection or opens an existing one.
+    pub async fn require_collection(
+        &self,
+        context: &CallContext,
+        database: &str,
+        name: &str,
+        wanted: RequireCollection,
+    ) -> Result<CollectionInfo, NodeError> {
+        let existing = self.lookup(database, name).ok();
+        let element = match (wanted.element, &existing) {
+            (Some(element), _) => element,
+            (None, Some(existing)) if !wanted.drop_if_exists => existing.element,
+            _ => ElementType::F32,
+        };
+        let command = Command::CreateCollection {
+            database: database.to_owned(),
+            name: name.to_owned(),
+            dim: wanted.dim,
+            element,
+            description: wanted.description,
+            drop_if_exists: wanted.drop_if_exists,
+        };
+        match self.command(context, command).await? {
+            Reply::Collection { info, dropped, .. } => {
+                self.drop_data(context, dropped).await?;
+                Ok(self.describe(&info))
+            }
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
+    }
+
+    /// Removes a collection; whether there was one.
+    pub async fn drop_collection(
+        &self,
+        context: &CallContext,
+        database: &str,
+        name: &str,
+    ) -> Result<bool, NodeError> {
+        let existed = self.lookup(database, name).is_ok();
+        if existed {
+            let command = Command::DropCollection { database: database.to_owned(), name: name.to_owned() };
+            self.dropping(context, command).await?;
+        }
+        Ok(existed)
+    }
+
+    pub async fn set_description(
+        &self,
+        context: &CallContext,
+        database: &str,
+        name: &str,
+        description: Option<String>,
+    ) -> Result<(), NodeError> {
+        let collection = self.lookup(database, name)?.id;
+        self.command(context, Command::SetDescription { collection, description }).await.map(drop)
+    }
+
+    /// The folder that holds the collection's records, among others'.
+    pub fn collection_path(&self, database: &str, name: &str) -> Result<PathBuf, NodeError> {
+        self.lookup(database, name)?;
+        Ok(self.options.data_dir.join("groups").join("1").join("segments"))
+    }
+
+    pub(crate) fn lookup(
+        &self,
+        database: &str,
+        name: &str,
+    ) -> Result<Arc<lavandin_cluster::CollectionInfo>, NodeError> {
+        Ok(Arc::clone(self.metadata.catalogue().collection(database, name)?))
+    }
+
+    /// Carries out a metadata command; forms the cluster first where this node belongs to none yet.
+    pub(crate) async fn command(&self, context: &CallContext, command: Command) -> Result<Reply, NodeError> {
+        if self.metadata.catalogue().cluster().is_none() {
+            let node =
+                NodeSeed { id: self.identity.node, store: self.identity.store, address: String::new() };
+            let form = Command::FormCluster { cluster: identity::new_cluster_id()?, node };
+            match self.propose_command(context, form).await {
+                // Another call of this node formed it meanwhile.
+                Err(NodeError::Metadata(MetadataError::Refused(
+                    lavandin_cluster::CatalogueError::AlreadyFormed { .. },
+                ))) => {}
+                other => drop(other?),
+            }
+        }
+        self.propose_command(context, command).await
+    }
+
+    async fn propose_command(&self, context: &CallContext, command: Command) -> Result<Reply, NodeError> {
+        let left = context.deadline.saturating_duration_since(std::time::Instant::now());
+        Ok(self.metadata.propose_within(command, left).await?)
+    }
+
+    async fn dropping(&self, context: &CallContext, command: Command) -> Result<(), NodeError> {
+        match self.command(context, command).await? {
+            Reply::Dropped { collections } => self.drop_data(context, collections).await,
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
+    }
+
+    /// Removes the records of collections that the catalogue no longer has.
+    pub(crate) async fn drop_data(
+        &self,
+        context: &CallContext,
+        collections: impl IntoIterator<Item = CollectionId>,
+    ) -> Result<(), NodeError> {
+        for collection in collections {
+            if self.reader.view(collection).is_some() {
+                let unnamed = CallContext { request_id: lavandin_types::RequestId::NONE, ..*context };
+                self.propose(&unnamed, Request::Drop { collection }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self, info: &lavandin_cluster::CollectionInfo) -> CollectionInfo {
+        let statistics = self.reader.view(info.id).map(|view| view.statistics()).unwrap_or_default();
+        CollectionInfo {
+            id: info.id,
+            database: info.database.clone(),
+            name: info.name.clone(),
+            dim: info.dim,
+            element: info.element,
+            description: info.description.clone(),
+            index: info.index.as_ref().and_then(|index| index.parse_mode().ok()),
+            ever_written: statistics.ever_written,
+            has_string_ids: statistics.has_strings,
+        }
+    }
+}
+
+/// The schema that the engine is to have for a collection; `None` before its dimension is known.
+pub(crate) fn schema_of(info: &lavandin_cluster::CollectionInfo) -> Option<Schema> {
+    let index = info.index.as_ref().and_then(|index| {
+        let mode = index.parse_mode().ok()?;
+        Some(IndexSpec { mode, parameters: index.build })
+    });
+    (info.dim > 0).then_some(Schema {
+        version: info.schema_version,
+        element: info.element,
+        dim: info.dim,
+        index,
+    })
+}

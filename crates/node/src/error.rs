@@ -1,0 +1,79 @@
+//! What a call can fail with.
+
+use lavandin_cluster::CatalogueError;
+use lavandin_consensus::MetadataError;
+use lavandin_group::GroupError;
+use lavandin_shard::{Damage, ReadError, Rejection};
+use lavandin_storage::StorageError;
+use lavandin_types::{ErrorCode, IndexModeError};
+use std::path::PathBuf;
+use thiserror::Error;
+
+/// An error of the node, for whoever called it.
+#[derive(Clone, Debug, Error)]
+pub enum NodeError {
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
+    #[error(transparent)]
+    Group(#[from] GroupError),
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error(transparent)]
+    Damaged(#[from] Damage),
+    #[error("Invalid argument: {0}")]
+    IndexMode(#[from] IndexModeError),
+    #[error("Collection not found: {0}")]
+    CollectionNotFound(String),
+    #[error("Empty database: collection {0} holds no vectors to build a {1} index over; add some first")]
+    EmptyCollection(String, &'static str),
+    #[error("Invalid argument: {0}")]
+    Invalid(String),
+    #[error("{0} is not implemented yet")]
+    NotImplemented(String),
+    #[error("too many writes are waiting; try again after a moment")]
+    Overloaded,
+    #[error("the deadline passed; {0}")]
+    Deadline(&'static str),
+    #[error("the node is stopping")]
+    Stopping,
+    #[error("cannot use data directory {path}: {reason}")]
+    DataDirectory { path: PathBuf, reason: String },
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl NodeError {
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Metadata(error) => error.code(),
+            Self::Catalogue(error) => error.code(),
+            Self::Group(error) => error.code(),
+            Self::Storage(error) => error.code(),
+            Self::Rejected(error) => error.code(),
+            Self::Read(error) => error.code(),
+            Self::Damaged(_) => ErrorCode::DataCorrupt,
+            Self::IndexMode(_) | Self::Invalid(_) => ErrorCode::InvalidArgument,
+            Self::CollectionNotFound(_) => ErrorCode::NotFound,
+            Self::EmptyCollection(..) => ErrorCode::EmptyDatabase,
+            Self::NotImplemented(_) => ErrorCode::NotImplemented,
+            Self::Overloaded => ErrorCode::Overloaded,
+            Self::Deadline(_) => ErrorCode::DeadlineExceeded,
+            Self::Stopping | Self::DataDirectory { .. } => ErrorCode::Unavailable,
+            Self::Internal(_) => ErrorCode::Internal,
+        }
+    }
+
+    /// Where in a filter's text the error lies, in bytes.
+    pub fn filter_position(&self) -> Option<usize> {
+        match self {
+            Self::Read(ReadError::Filter(error)) => Some(error.position()),
+            _ => None,
+        }
+    }
+}

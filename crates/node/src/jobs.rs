@@ -1,0 +1,133 @@
+//! The threads that run long work, and what they are doing.
+//!
+//! Two lanes, so that a checkpoint never waits for an index build: one thread runs checkpoints, the other merges and
+//! graph builds (which use several threads themselves).
+
+use crate::driver::Event;
+use crossbeam_channel::{Receiver, Sender};
+use lavandin_group::CheckpointHeader;
+use lavandin_shard::{Job, JobContext};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+/// A job with what its installation needs.
+pub(crate) struct Work {
+    pub job: Job,
+    pub header: Option<CheckpointHeader>,
+}
+
+/// Counters that the metrics show.
+#[derive(Debug, Default)]
+pub(crate) struct JobBoard {
+    pub graphs_started: AtomicU64,
+    pub graphs_completed: AtomicU64,
+    pub graphs_failed: AtomicU64,
+    pub merges_completed: AtomicU64,
+    pub checkpoints_completed: AtomicU64,
+    pub jobs_failed: AtomicU64,
+    /// Rows of the graph build under way, and how many are done.
+    pub graph_rows: AtomicU64,
+    pub graph_progress: AtomicU64,
+    pub graph_last_rows: AtomicU64,
+    pub graph_last_us: AtomicU64,
+    pub graph_total_us: AtomicU64,
+    /// Tells running jobs to give up.
+    pub cancel: AtomicBool,
+}
+
+/// The job threads.
+pub(crate) struct Lanes {
+    checkpoints: Sender<Work>,
+    builds: Sender<Work>,
+}
+
+impl Lanes {
+    /// Starts both threads; they end when the lanes are dropped. Results go to `events`.
+    pub(crate) fn start(
+        threads: usize,
+        board: &Arc<JobBoard>,
+        events: &Sender<Event>,
+    ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        // The shard hands each job out once, so the queues hold at most a few per collection.
+        let (checkpoints, checkpoint_work) = crossbeam_channel::unbounded();
+        let (builds, build_work) = crossbeam_channel::unbounded();
+        let mut handles = Vec::new();
+        for (name, work, threads) in
+            [("lavandin-checkpoint", checkpoint_work, 1), ("lavandin-build", build_work, threads)]
+        {
+            let (board, events) = (Arc::clone(board), events.clone());
+            let run = move || run_lane(&work, threads, &board, &events);
+            handles.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
+        }
+        Ok((Self { checkpoints, builds }, handles))
+    }
+
+    pub(crate) fn send(&self, work: Work) {
+        let lane = if matches!(work.job, Job::Checkpoint(_)) { &self.checkpoints } else { &self.builds };
+        // A closed lane means that the node stops: the job is not needed any more.
+        drop(lane.send(work));
+    }
+}
+
+fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, events: &Sender<Event>) {
+    for Work { job, header } in work {
+        if board.cancel.load(Ordering::Acquire) {
+            break;
+        }
+        let started = Instant::now();
+        board.begin(&job);
+        let context = JobContext { threads, cancel: &board.cancel, progress: &board.graph_progress };
+        let result = job.run(&context);
+        board.end(&job, result.is_ok(), started.elapsed().as_micros() as u64);
+        match &result {
+            Ok(_) => tracing::debug!(job = job.name(), rows = job.rows(), "job done"),
+            Err(error) if board.cancel.load(Ordering::Acquire) => {
+                tracing::debug!(job = job.name(), %error, "job given up");
+            }
+            Err(error) => tracing::error!(job = job.name(), %error, "job failed"),
+        }
+        if events.send(Event::JobDone { job, header, result }).is_err() {
+            break;
+        }
+    }
+}
+
+impl JobBoard {
+    fn begin(&self, job: &Job) {
+        if let Job::Graph(_) = job {
+            self.graphs_started.fetch_add(1, Ordering::Relaxed);
+            self.graph_progress.store(0, Ordering::Relaxed);
+            self.graph_rows.store(job.rows(), Ordering::Relaxed);
+        }
+    }
+
+    fn end(&self, job: &Job, succeeded: bool, micros: u64) {
+        let count = |counter: &AtomicU64| counter.fetch_add(1, Ordering::Relaxed);
+        if !succeeded {
+            count(&self.jobs_failed);
+        }
+        match (job, succeeded) {
+            (Job::Graph(_), true) => {
+                count(&self.graphs_completed);
+                self.graph_last_rows.store(job.rows(), Ordering::Relaxed);
+                self.graph_last_us.store(micros, Ordering::Relaxed);
+                self.graph_total_us.fetch_add(micros, Ordering::Relaxed);
+            }
+            (Job::Graph(_), false) => {
+                count(&self.graphs_failed);
+            }
+            (Job::Merge(_), true) => {
+                count(&self.merges_completed);
+            }
+            (Job::Checkpoint(_), true) => {
+                count(&self.checkpoints_completed);
+            }
+            _ => {}
+        }
+        if let Job::Graph(_) = job {
+            self.graph_rows.store(0, Ordering::Relaxed);
+        }
+    }
+}

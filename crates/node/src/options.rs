@@ -1,0 +1,72 @@
+//! What a node and a call need to know.
+
+use lavandin_storage::Durability;
+use lavandin_types::RequestId;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Bounds on what one request or one collection may take; 0 means none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub top_k_max: usize,
+    pub batch_vectors_max: usize,
+    pub collection_vectors_max: u64,
+    pub collection_vector_bytes_max: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            top_k_max: 10_000,
+            batch_vectors_max: 100_000,
+            collection_vectors_max: 10_000_000,
+            collection_vector_bytes_max: 1 << 40,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct NodeOptions {
+    pub data_dir: PathBuf,
+    pub durability: Durability,
+    pub limits: Limits,
+    /// Threads for long reads and index builds.
+    pub threads: usize,
+    /// The deadline of a call that brings none.
+    pub request_timeout: Duration,
+    /// The log is checkpointed when it is this large, which bounds the replay at a start.
+    pub log_bytes_max: u64,
+}
+
+impl NodeOptions {
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            data_dir: data_dir.into(),
+            durability: Durability::Fsync,
+            limits: Limits::default(),
+            threads,
+            request_timeout: Duration::from_secs(300),
+            log_bytes_max: 256 << 20,
+        }
+    }
+}
+
+/// What a call brings along.
+#[derive(Clone, Copy, Debug)]
+pub struct CallContext {
+    /// Names a write so that a retry of it is applied once; `RequestId::NONE` for none.
+    pub request_id: RequestId,
+    pub deadline: Instant,
+}
+
+impl CallContext {
+    pub fn new(timeout: Duration) -> Self {
+        Self { request_id: RequestId::NONE, deadline: Instant::now() + timeout }
+    }
+
+    #[must_use]
+    pub fn with_request_id(self, request_id: RequestId) -> Self {
+        Self { request_id, ..self }
+    }
+}

@@ -1,0 +1,69 @@
+//! Where long reads run: on blocking threads, a bounded number at a time, so that they never delay the async runtime.
+
+use crate::error::NodeError;
+use crate::options::CallContext;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+/// Bytes that a read may touch and still run where it is called (some 200 us).
+const INLINE_BYTES_MAX: u64 = 4 << 20;
+
+pub(crate) struct Pool {
+    permits: Arc<Semaphore>,
+    pub(crate) threads: usize,
+}
+
+/// Work that was started.
+pub(crate) enum Running<T> {
+    Done(T),
+    OnThread(JoinHandle<T>),
+}
+
+impl Pool {
+    pub(crate) fn new(threads: usize) -> Self {
+        Self { permits: Arc::new(Semaphore::new(threads)), threads }
+    }
+
+    /// Runs `work`, which touches about `bytes`, in place or on a blocking thread.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        context: &CallContext,
+        bytes: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, NodeError> {
+        self.start(context, bytes, work).await?.wait().await
+    }
+
+    /// Starts `work` once a thread is free.
+    pub(crate) async fn start<T: Send + 'static>(
+        &self,
+        context: &CallContext,
+        bytes: u64,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<Running<T>, NodeError> {
+        if bytes <= INLINE_BYTES_MAX {
+            return Ok(Running::Done(work()));
+        }
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout_at(context.deadline.into(), waiting)
+            .await
+            .map_err(|_| NodeError::Deadline("the search found no free thread; try again or ask for less"))?
+            .map_err(|_| NodeError::Stopping)?;
+        let run = move || {
+            let result = work();
+            drop(permit);
+            result
+        };
+        Ok(Running::OnThread(tokio::task::spawn_blocking(run)))
+    }
+}
+
+impl<T> Running<T> {
+    pub(crate) async fn wait(self) -> Result<T, NodeError> {
+        match self {
+            Self::Done(result) => Ok(result),
+            Self::OnThread(handle) => handle.await.map_err(|_| NodeError::Internal("a read panicked")),
+        }
+    }
+}

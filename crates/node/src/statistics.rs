@@ -1,0 +1,125 @@
+//! Numbers about the node and its collections, for metrics and status calls.
+
+use crate::error::NodeError;
+use crate::node::Node;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CollectionStatistics {
+    /// Live and deleted records.
+    pub rows: u64,
+    pub live: u64,
+    pub deleted: u64,
+    pub max_int_id: Option<u64>,
+    /// Records ever inserted.
+    pub ever_written: u64,
+    /// The id that the server would allot next.
+    pub next_id: u64,
+    /// 0 before it is known.
+    pub dim: u32,
+    /// Records that a graph index covers.
+    pub indexed_rows: u64,
+    pub segments: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobStatistics {
+    pub builds_started: u64,
+    pub builds_completed: u64,
+    pub builds_failed: u64,
+    pub merges_completed: u64,
+    pub checkpoints_completed: u64,
+    pub jobs_failed: u64,
+    /// Rows of the index build under way (0: none), and how many of them are done.
+    pub build_rows: u64,
+    pub build_rows_done: u64,
+    pub last_build_rows: u64,
+    pub last_build: Duration,
+    pub total_build: Duration,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeStatistics {
+    pub databases: u64,
+    pub collections: u64,
+    /// Collections that hold records.
+    pub open_collections: u64,
+    pub records: u64,
+    pub deleted_records: u64,
+    pub log_bytes: u64,
+    pub segment_bytes: u64,
+    pub index_bytes: u64,
+    pub jobs: JobStatistics,
+    pub uptime: Duration,
+}
+
+impl Node {
+    pub fn collection_statistics(
+        &self,
+        database: &str,
+        name: &str,
+    ) -> Result<CollectionStatistics, NodeError> {
+        let info = self.lookup(database, name)?;
+        let Some(view) = self.reader.view(info.id) else {
+            return Ok(CollectionStatistics { dim: info.dim, ..CollectionStatistics::default() });
+        };
+        let all = view.statistics();
+        Ok(CollectionStatistics {
+            rows: all.live + all.deleted,
+            live: all.live,
+            deleted: all.deleted,
+            max_int_id: all.max_int,
+            ever_written: all.ever_written,
+            next_id: all.max_int.map_or(0, |largest| largest + 1).max(all.ever_written),
+            dim: all.dim,
+            indexed_rows: all.indexed_rows,
+            segments: all.segments,
+            bytes: all.bytes,
+        })
+    }
+
+    pub fn statistics(&self) -> NodeStatistics {
+        let catalogue = self.metadata.catalogue();
+        let mut all = NodeStatistics {
+            databases: catalogue.databases().len() as u64,
+            collections: catalogue.collections().len() as u64,
+            log_bytes: *self.log_bytes.borrow(),
+            jobs: self.job_statistics(),
+            uptime: self.uptime(),
+            ..NodeStatistics::default()
+        };
+        for view in self.reader.collections().into_iter().filter_map(|id| self.reader.view(id)) {
+            let one = view.statistics();
+            all.open_collections += 1;
+            all.records += one.live;
+            all.deleted_records += one.deleted;
+            all.segment_bytes += one.bytes;
+            all.index_bytes += one.index_bytes;
+        }
+        all
+    }
+
+    pub(crate) fn failed_jobs(&self) -> u64 {
+        self.board.jobs_failed.load(Ordering::Relaxed)
+    }
+
+    fn job_statistics(&self) -> JobStatistics {
+        let board = &*self.board;
+        let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+        JobStatistics {
+            builds_started: load(&board.graphs_started),
+            builds_completed: load(&board.graphs_completed),
+            builds_failed: load(&board.graphs_failed),
+            merges_completed: load(&board.merges_completed),
+            checkpoints_completed: load(&board.checkpoints_completed),
+            jobs_failed: load(&board.jobs_failed),
+            build_rows: load(&board.graph_rows),
+            build_rows_done: load(&board.graph_progress),
+            last_build_rows: load(&board.graph_last_rows),
+            last_build: Duration::from_micros(load(&board.graph_last_us)),
+            total_build: Duration::from_micros(load(&board.graph_total_us)),
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! The command line: which command, and the settings given as flags.
+
+use crate::config::{Kind, Resolved, Role, SETTINGS, ServerConfig, Sources};
+use crate::{logging, quickstart, run};
+use anyhow::{Context, Result, bail};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const NO_AUDIT_LOG: &str = "no_audit_log";
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Serve(Box<ServerConfig>),
+    /// Print this and end.
+    Print(String),
+    Quickstart(quickstart::Options),
+}
+
+/// Runs the program; the entry point of the binary.
+pub fn main() -> ExitCode {
+    let variable = |name: &str| std::env::var(name).ok();
+    let asked = match parse(std::env::args_os().collect(), &variable) {
+        Ok(asked) => asked,
+        Err(error) => return fail(&error, 2),
+    };
+    let outcome = match asked {
+        Asked::Print(text) => {
+            print!("{text}");
+            Ok(())
+        }
+        Asked::Serve(config) => logging::start(&config).and_then(|()| run::serve(*config)),
+        Asked::Quickstart(options) => quickstart::run(options),
+    };
+    outcome.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
+}
+
+fn fail(error: &anyhow::Error, status: u8) -> ExitCode {
+    if let Some(usage) = error.downcast_ref::<clap::Error>() {
+        // Help goes to standard output and is a success.
+        let _ = usage.print();
+        return ExitCode::from(u8::try_from(usage.exit_code()).unwrap_or(2));
+    }
+    eprintln!("lavandin: {error:#}");
+    ExitCode::from(status)
+}
+
+pub(crate) fn parse(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Asked> {
+    let matches = command().try_get_matches_from(with_command(arguments))?;
+    match matches.subcommand() {
+        Some(("serve", flags)) => serve(flags, variable),
+        Some(("quickstart", flags)) => Ok(Asked::Quickstart(quickstart::Options {
+            data_dir: flags.get_one::<PathBuf>("data_dir").cloned(),
+            port: flags.get_one::<u16>("port").copied().unwrap_or(quickstart::PORT),
+            exit: flags.get_flag("exit"),
+        })),
+        _ => Ok(Asked::Print(format!("lavandin {}\n", env!("CARGO_PKG_VERSION")))),
+    }
+}
+
+/// `serve` may be left out, and `server run` is another name of it.
+fn with_command(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let word = |at: usize| arguments.get(at).and_then(|word| word.to_str()).unwrap_or("");
+    if (word(1), word(2)) == ("server", "run") {
+        arguments.remove(2);
+        arguments[1] = "serve".into();
+    } else if word(1).is_empty()
+        || (word(1).starts_with('-') && !["-h", "--help", "-V", "--version"].contains(&word(1)))
+    {
+        arguments.insert(1.min(arguments.len()), "serve".into());
+    }
+    arguments
+}
+
+fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Result<Asked> {
+    let mut command_line = BTreeMap::new();
+    for setting in SETTINGS {
+        if let Some(text) = flags.get_one::<String>(setting.key) {
+            command_line.insert(setting.key, text.clone());
+        }
+    }
+    if flags.get_flag(NO_AUDIT_LOG) {
+        command_line.insert("audit_log", "false".to_owned());
+    }
+    let is_terminal = std::io::stderr().is_terminal();
+    let file = flags.get_one::<PathBuf>("config").map(PathBuf::as_path);
+    let resolved = Resolved::gather(&Sources { command_line: &command_line, variable, file })?;
+    let listing = resolved.listing();
+    let config = resolved.into_config(is_terminal)?;
+    if config.role == Role::Coordinator {
+        bail!(
+            "the coordinator is not there yet: this version runs single nodes and shards (--role single); \
+             --role coordinator comes with the cluster"
+        );
+    }
+    if flags.get_flag("check_config") {
+        return Ok(Asked::Print(format!("the configuration is valid\n{listing}")));
+    }
+    Ok(Asked::Serve(Box::new(config)))
+}
+
+fn command() -> Command {
+    let serve = SETTINGS.iter().map(|setting| {
+        let variables = setting.variables.join(", ");
+        let default = setting.default.map(|default| format!(" [default: {default}]")).unwrap_or_default();
+        let mut flag = Arg::new(setting.key)
+            .long(setting.flag)
+            .aliases(setting.flag_aliases.iter().copied())
+            .value_name(value_name(setting.kind))
+            .help(format!("{}{default} [env: {variables}]", setting.help))
+            .hide(setting.is_later);
+        if setting.kind == Kind::Switch {
+            flag = flag.num_args(0..=1).require_equals(true).default_missing_value("true");
+        }
+        flag
+    });
+    let serve = Command::new("serve")
+        .about("Run a node")
+        .visible_alias("run")
+        .args(serve)
+        .arg(Arg::new(NO_AUDIT_LOG).long("no-audit-log").action(ArgAction::SetTrue).hide(true))
+        .arg(
+            Arg::new("config")
+                .long("config")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Configuration file: TOML, JSON or INI; keys as the flags, with _ for -"),
+        )
+        .arg(
+            Arg::new("check_config")
+                .long("check-config")
+                .action(ArgAction::SetTrue)
+                .help("Check the configuration, print it and end"),
+        );
+    let quickstart = Command::new("quickstart")
+        .about("Start a node with sample data, search it and go on serving")
+        .arg(
+            Arg::new("data_dir")
+                .long("data-dir")
+                .value_name("DIRECTORY")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("Where to keep the data [default: lavandin/quickstart in your data directory]"),
+        )
+        .arg(
+            Arg::new("port")
+                .long("port")
+                .value_name("PORT")
+                .value_parser(clap::value_parser!(u16))
+                .help(format!("Port to listen on; 0 takes a free one [default: {}]", quickstart::PORT)),
+        )
+        .arg(Arg::new("exit").long("exit").action(ArgAction::SetTrue).help("End after the tour"));
+    Command::new("lavandin")
+        .about("A vector database and data plane for machine learning")
+        .version(env!("CARGO_PKG_VERSION"))
+        .subcommand_required(true)
+        .subcommands([serve, quickstart, Command::new("version").about("Print the version")])
+}
+
+fn value_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text | Kind::Secret => "TEXT",
+        Kind::Port => "PORT",
+        Kind::Positive | Kind::Count | Kind::Number => "NUMBER",
+        Kind::Switch => "BOOL",
+        Kind::Choice(_) => "NAME",
+    }
+}
+
+/// The directory for data of programs of this user, if the environment tells.
+pub(crate) fn user_data_home() -> Option<PathBuf> {
+    let named = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    named("XDG_DATA_HOME").or_else(|| named("HOME").map(|home| home.join(".local").join("share")))
+}
+
+/// Where the process stands, for messages.
+pub(crate) fn absolute(path: &std::path::Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| format!("cannot make {} absolute", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,86 @@
+use super::*;
+
+fn asked(line: &str) -> Result<Asked> {
+    asked_with(line, &|_| None)
+}
+
+fn asked_with(line: &str, variable: &dyn Fn(&str) -> Option<String>) -> Result<Asked> {
+    parse(line.split_whitespace().map(OsString::from).collect(), variable)
+}
+
+fn config(line: &str) -> ServerConfig {
+    match asked(line).unwrap() {
+        Asked::Serve(config) => *config,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn serve_has_several_names() {
+    for line in ["lavandin", "lavandin serve", "lavandin run", "lavandin server run", "lavandin --port 7637"]
+    {
+        assert_eq!(config(line).port, 7637, "{line}");
+    }
+}
+
+#[test]
+fn the_flags_of_the_reference_are_known() {
+    let config = config(
+        "lavandin run --root d --host 0.0.0.0 --port 9001 --api-key k --workers 3 --keep-alive-secs 60 \
+         --request-timeout-secs 120 --json-limit-mb 64 --payload-limit-mb 128 --slow-query-warn-ms 0 --max-top-k 12 \
+         --max-batch-vectors 34 --max-collection-vectors 56 --max-collection-vector-bytes 78 --no-audit-log \
+         --durability os --role shard --cluster-config c.json --coordinator-lease-secs 5.0",
+    );
+    assert_eq!(config.data_dir.to_str(), Some("d"));
+    assert_eq!((config.workers, config.top_k_max, config.batch_vectors_max), (Some(3), 12, 34));
+    assert_eq!((config.collection_vectors_max, config.collection_vector_bytes_max), (56, 78));
+    assert_eq!((config.audit_log, config.slow_query), (false, None));
+    assert_eq!(config.api_key.as_deref(), Some("k"));
+}
+
+#[test]
+fn switches_take_a_value_or_none() {
+    assert!(config("lavandin serve --audit-log").audit_log);
+    assert!(!config("lavandin serve --audit-log=false --port 1").audit_log);
+}
+
+#[test]
+fn the_coordinator_is_announced_as_missing() {
+    let error = asked("lavandin serve --role coordinator --cluster-config c.json").unwrap_err();
+    assert!(error.to_string().starts_with("the coordinator is not there yet"), "{error}");
+    let variable = |name: &str| (name == "LYNSE_ROLE").then(|| "coordinator".to_owned());
+    assert!(asked_with("lavandin serve", &variable).is_err());
+}
+
+#[test]
+fn checking_prints_the_configuration() {
+    let Asked::Print(text) = asked("lavandin serve --port 9 --api-key secret --check-config").unwrap() else {
+        panic!("it would have served");
+    };
+    assert!(
+        text.starts_with("the configuration is valid\n") && text.contains("port = 9  # --port"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"));
+}
+
+#[test]
+fn the_quickstart_has_its_own_flags() {
+    let Asked::Quickstart(options) = asked("lavandin quickstart --data-dir q --port 0 --exit").unwrap()
+    else {
+        panic!("not a quickstart");
+    };
+    assert_eq!((options.data_dir, options.port, options.exit), (Some(PathBuf::from("q")), 0, true));
+}
+
+#[test]
+fn wrong_lines_are_refused() {
+    for line in
+        ["lavandin serve --prot 1", "lavandin frobnicate", "lavandin serve --port", "lavandin serve --port x"]
+    {
+        assert!(asked(line).is_err(), "{line}");
+    }
+    assert!(
+        matches!(asked("lavandin version").unwrap(), Asked::Print(text) if text.starts_with("lavandin 0."))
+    );
+}

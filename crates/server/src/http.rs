@@ -1,0 +1,15 @@
+//! From a request to a reply: the one function that stands around every handler, and what handlers work with.
+
+mod body;
+mod call;
+mod error;
+mod name;
+mod serve;
+
+pub(crate) use call::{Call, aside, count_of, octets, reply, with_type};
+pub(crate) use error::ApiError;
+pub(crate) use name::RequestNames;
+pub(crate) use serve::{serve, serve_nothing};
+
+#[cfg(test)]
+mod tests;

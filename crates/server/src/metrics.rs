@@ -1,0 +1,256 @@
+//! Counters of the HTTP layer, and the text that `/metrics` answers.
+//!
+//! Counting is a handful of relaxed atomic additions a request. The text has the names that LynseDB gives its metrics
+//! behind the prefix `lavandin_`, and more.
+
+mod duration;
+mod text;
+
+use crate::app::App;
+use duration::Durations;
+use lavandin_node::JobStatistics;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use text::Text;
+
+/// The index of requests that no route took.
+pub(crate) const NO_ROUTE: usize = ROUTES_MAX - 1;
+/// Routes that have counters of their own.
+const ROUTES_MAX: usize = 128;
+/// Status classes 1xx to 5xx.
+const CLASSES: usize = 5;
+
+/// All counters.
+pub(crate) struct Metrics {
+    start_seconds: f64,
+    connections: AtomicU64,
+    connections_accepted: AtomicU64,
+    connections_refused: AtomicU64,
+    under_way: AtomicU64,
+    abandoned: AtomicU64,
+    by_class: [AtomicU64; CLASSES],
+    unauthorized: AtomicU64,
+    overloaded: AtomicU64,
+    durations: Durations,
+    by_route: Box<[RouteCounters]>,
+}
+
+#[derive(Default)]
+struct RouteCounters {
+    requests: AtomicU64,
+    failed: AtomicU64,
+    micros: AtomicU64,
+}
+
+/// How a request ended.
+pub(crate) struct Ended {
+    pub(crate) status: u16,
+    pub(crate) duration: Duration,
+}
+
+/// A request under way. Dropped without `end`, it was abandoned: its client went away.
+pub(crate) struct UnderWay<'a> {
+    metrics: &'a Metrics,
+    route: usize,
+    ended: bool,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            start_seconds: start.as_secs_f64(),
+            connections: AtomicU64::new(0),
+            connections_accepted: AtomicU64::new(0),
+            connections_refused: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            by_class: Default::default(),
+            unauthorized: AtomicU64::new(0),
+            overloaded: AtomicU64::new(0),
+            durations: Durations::default(),
+            by_route: (0..ROUTES_MAX).map(|_| RouteCounters::default()).collect(),
+        }
+    }
+
+    pub(crate) fn begin(&self, route: usize) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay { metrics: self, route: route.min(NO_ROUTE), ended: false }
+    }
+
+    pub(crate) fn under_way(&self) -> u64 {
+        self.under_way.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection in, unless there are `limit` already.
+    pub(crate) fn connect(&self, limit: usize) -> bool {
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= limit as u64 {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            self.connections_refused.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        self.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    pub(crate) fn disconnect(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl UnderWay<'_> {
+    pub(crate) fn end(mut self, ended: Ended) {
+        self.ended = true;
+        let metrics = self.metrics;
+        let class = usize::from(ended.status / 100).clamp(1, CLASSES) - 1;
+        metrics.by_class[class].fetch_add(1, Ordering::Relaxed);
+        match ended.status {
+            401 => metrics.unauthorized.fetch_add(1, Ordering::Relaxed),
+            429 => metrics.overloaded.fetch_add(1, Ordering::Relaxed),
+            _ => 0,
+        };
+        metrics.durations.record(ended.duration);
+        let route = &metrics.by_route[self.route];
+        route.requests.fetch_add(1, Ordering::Relaxed);
+        route.micros.fetch_add(ended.duration.as_micros() as u64, Ordering::Relaxed);
+        if ended.status >= 400 {
+            route.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.metrics.under_way.fetch_sub(1, Ordering::Relaxed);
+        if !self.ended {
+            self.metrics.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The body of `/metrics`.
+pub(crate) fn exposition(app: &App) -> String {
+    let scrape = Instant::now();
+    let mut text = Text::default();
+    text.gauge("up", "Whether the server answers", 1);
+    let version = format!("version=\"{}\"", env!("CARGO_PKG_VERSION"));
+    text.family("build_info", "gauge", "What is running");
+    text.sample("build_info", &version, 1);
+    text.gauge("server_start_time_seconds", "When the process started", app.metrics.start_seconds);
+    of_node(&mut text, app);
+    text.gauge("process_resident_memory_bytes", "Resident memory", resident_bytes());
+    of_http(&mut text, &app.metrics);
+    text.gauge("http_body_bytes", "Bodies held in memory", app.body_bytes.load(Ordering::Relaxed));
+    text.gauge("scrape_duration_seconds", "What making this text took", scrape.elapsed().as_secs_f64());
+    text.finish()
+}
+
+fn of_node(text: &mut Text, app: &App) {
+    let node = app.node.statistics();
+    text.gauge("databases_total", "Databases", node.databases);
+    text.gauge("collections_total", "Collections", node.collections);
+    text.gauge("open_databases_total", "Databases in use; all are", node.databases);
+    text.gauge("open_collections_total", "Collections that hold records", node.open_collections);
+    text.gauge("records_total", "Live records", node.records);
+    text.gauge("records_deleted_total", "Deleted records that can be restored", node.deleted_records);
+    text.gauge("storage_disk_bytes", "Bytes of logs and segments", node.log_bytes + node.segment_bytes);
+    text.gauge("storage_wal_bytes", "Bytes of the log since its last checkpoint", node.log_bytes);
+    text.gauge("storage_index_bytes", "Bytes of the indexes", node.index_bytes);
+    of_jobs(text, &node.jobs);
+}
+
+fn of_jobs(text: &mut Text, jobs: &JobStatistics) {
+    text.family("index_builds_total", "counter", "Index builds, by what became of them");
+    for (status, count) in [
+        ("started", jobs.builds_started),
+        ("completed", jobs.builds_completed),
+        ("failed", jobs.builds_failed),
+    ] {
+        text.sample("index_builds_total", &format!("status=\"{status}\""), count);
+    }
+    let running = u64::from(jobs.build_rows > 0);
+    let progress = jobs.build_rows_done as f64 / jobs.build_rows.max(1) as f64;
+    text.gauge("index_builds_in_progress", "Index builds under way", running);
+    text.gauge("index_build_current_vectors", "Vectors of the build under way", jobs.build_rows);
+    text.gauge("index_build_last_vectors", "Vectors of the last finished build", jobs.last_build_rows);
+    text.family("index_build_progress_ratio", "gauge", "How far the build under way is");
+    text.sample("index_build_progress_ratio", "scope=\"current\"", progress);
+    let total = jobs.total_build.as_secs_f64();
+    text.counter("index_build_duration_seconds_sum", "Time taken by finished builds", total);
+    text.counter("index_build_duration_seconds_count", "Finished builds", jobs.builds_completed);
+    let last = jobs.last_build.as_secs_f64();
+    text.gauge("index_build_last_duration_seconds", "Time taken by the last finished build", last);
+    text.counter("merges_total", "Merges of segments", jobs.merges_completed);
+    text.counter("checkpoints_total", "Checkpoints", jobs.checkpoints_completed);
+    text.counter("jobs_failed_total", "Background jobs that failed", jobs.jobs_failed);
+}
+
+fn of_http(text: &mut Text, metrics: &Metrics) {
+    let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let by_class: Vec<u64> = metrics.by_class.iter().map(load).collect();
+    text.counter("http_requests_total", "Requests answered", by_class.iter().sum::<u64>());
+    text.family("http_requests_by_status_total", "counter", "Requests answered, by class of status");
+    for (class, count) in by_class.iter().enumerate() {
+        text.sample("http_requests_by_status_total", &format!("status_class=\"{}xx\"", class + 1), *count);
+    }
+    let (client, server) = (by_class[3], by_class[4]);
+    text.counter("http_request_errors_total", "Requests answered with an error", client + server);
+    text.family("http_request_errors_by_kind_total", "counter", "Requests answered with an error, by kind");
+    for (kind, count) in [
+        ("client_4xx", client),
+        ("server_5xx", server),
+        ("unauthorized", load(&metrics.unauthorized)),
+        ("overloaded", load(&metrics.overloaded)),
+        ("handler_failure", load(&metrics.abandoned)),
+    ] {
+        text.sample("http_request_errors_by_kind_total", &format!("kind=\"{kind}\""), count);
+    }
+    metrics.durations.write(text);
+    text.gauge("http_requests_in_progress", "Requests under way", metrics.under_way());
+    text.gauge("http_connections", "Connections open", metrics.connections());
+    text.counter("http_connections_total", "Connections accepted", load(&metrics.connections_accepted));
+    text.counter("http_connections_refused_total", "Connections refused", load(&metrics.connections_refused));
+    by_route(text, metrics);
+}
+
+fn by_route(text: &mut Text, metrics: &Metrics) {
+    let named = || {
+        let none = std::iter::once((NO_ROUTE, "(none)"));
+        let routes = crate::routes::all().iter().map(|route| (route.index, route.path)).chain(none);
+        let counters = routes.map(|(index, path)| (path, &metrics.by_route[index]));
+        counters.filter(|(_, counters)| counters.requests.load(Ordering::Relaxed) > 0)
+    };
+    type Read = fn(&RouteCounters) -> f64;
+    let families: [(&str, &str, Read); 3] = [
+        ("http_requests_by_route_total", "Requests answered, by route", |route| {
+            route.requests.load(Ordering::Relaxed) as f64
+        }),
+        ("http_request_errors_by_route_total", "Requests answered with an error, by route", |route| {
+            route.failed.load(Ordering::Relaxed) as f64
+        }),
+        ("http_request_seconds_by_route_total", "Time taken by requests, by route", |route| {
+            route.micros.load(Ordering::Relaxed) as f64 / 1e6
+        }),
+    ];
+    for (name, help, read) in families {
+        text.family(name, "counter", help);
+        for (path, counters) in named() {
+            text.sample(name, &format!("route=\"{path}\""), read(counters));
+        }
+    }
+}
+
+/// Resident memory of this process; 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    let Ok(text) = std::fs::read_to_string("/proc/self/status") else { return 0 };
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or("");
+    let kilobytes: u64 = line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    kilobytes * 1024
+}
+
+#[cfg(test)]
+mod tests;

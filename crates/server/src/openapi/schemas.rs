@@ -1,0 +1,165 @@
+//! The named schemas.
+
+use serde_json::{Value, json};
+
+pub(super) fn all() -> Value {
+    let mut schemas = values();
+    for group in [of_collections(), of_results()] {
+        if let (Some(all), Value::Object(group)) = (schemas.as_object_mut(), group) {
+            all.extend(group);
+        }
+    }
+    schemas
+}
+
+fn values() -> Value {
+    json!({
+        "Id": {
+            "description": "5 and \"5\" are different ids.",
+            "oneOf": [
+                {"type": "integer", "minimum": 0, "maximum": 18446744073709551615u64},
+                {"type": "string", "minLength": 1},
+            ],
+        },
+        "Vector": {"type": "array", "items": {"type": "number", "format": "float"}},
+        "Fields": {"type": "object", "additionalProperties": true},
+        "Error": {
+            "type": "object",
+            "required": ["error", "code", "request_id"],
+            "properties": {
+                "error": {"type": "string", "description": "A sentence"},
+                "code": {"type": "string", "enum": [
+                    "invalid_argument", "empty_database", "unauthorized", "not_found", "already_exists",
+                    "payload_too_large", "not_implemented", "overloaded", "deadline_exceeded", "unavailable",
+                    "data_corrupt", "internal_error",
+                ]},
+                "request_id": {"type": "string", "description": "As in the header x-request-id"},
+                "position": {"type": "integer", "description": "Of a filter's error: the byte in its text"},
+                "expected": {"type": "string", "description": "Of a filter's error: what would have fitted"},
+            },
+        },
+        "ShardGroup": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "primary": {"type": "string"},
+                "primary_epoch": {"type": "integer"},
+                "replicas": {"type": "array", "items": {"type": "object"}},
+            },
+        },
+    })
+}
+
+fn of_collections() -> Value {
+    let positive = json!({"type": "integer", "minimum": 1});
+    json!({
+        "CollectionConfig": {
+            "type": "object",
+            "properties": {
+                "dim": {"type": "integer", "description": "0 before the first write of a collection without one"},
+                "chunk_size": {"type": "integer"},
+                "description": {"type": "string", "nullable": true},
+                "dtypes": {"type": "string", "enum": ["float32", "float16"]},
+                "integer_id_routing": {
+                    "type": "string", "nullable": true, "enum": ["internal", "external", null],
+                    "description": "null: no records yet; internal: integer ids only; external: string ids too",
+                },
+            },
+        },
+        "CollectionDetails": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "shape": {"type": "array", "items": {"type": "integer"}},
+                "dim": {"type": "integer"},
+                "dtypes": {"type": "string"},
+                "index_mode": {"type": "string", "nullable": true},
+                "description": {"type": "string", "nullable": true},
+            },
+        },
+        "CollectionStatistics": {
+            "type": "object",
+            "properties": {
+                "n_vectors": {"type": "integer", "description": "Live and deleted"},
+                "n_live": {"type": "integer"},
+                "n_tombstoned": {"type": "integer"},
+                "dimension": {"type": "integer"},
+                "index_mode": {"type": "string", "description": "none without an index"},
+                "max_id": {"type": "integer"},
+                "indexed_vectors": {"type": "integer", "description": "Covered by a graph"},
+                "bytes": {"type": "integer"},
+            },
+        },
+        "BuildParameters": {
+            "type": "object", "nullable": true,
+            "properties": {
+                "m": positive, "ef_construction": positive, "ef_search": positive, "max_level": positive,
+                "n_clusters": positive, "n_centroids": positive, "nprobe": positive, "replica_count": positive,
+                "r": positive, "l": positive, "max_degree": positive,
+                "alpha": {"type": "number", "minimum": 1},
+            },
+            "additionalProperties": false,
+        },
+        "VectorField": {
+            "type": "object",
+            "properties": {
+                "name": {"type": "string"},
+                "dimension": {"type": "integer"},
+                "metric": {"type": "string"},
+                "index_mode": {"type": "string"},
+                "dtypes": {"type": "string"},
+            },
+        },
+    })
+}
+
+fn of_results() -> Value {
+    let ids = json!({"type": "array", "items": {"$ref": "#/components/schemas/Id"}});
+    let scores = json!({"type": "array", "items": {"type": "number", "format": "float", "nullable": true}});
+    let fields = json!({"type": "array", "items": {"$ref": "#/components/schemas/Fields"}});
+    json!({
+        "SearchItems": {
+            "type": "object",
+            "required": ["ids", "scores", "fields"],
+            "properties": {
+                "k": {"type": "integer"},
+                "ids": ids,
+                "scores": scores,
+                "fields": fields,
+                "vector_field": {"type": "string"},
+                "index": {"type": "string"},
+            },
+        },
+        "RangeResult": {"type": "object", "properties": {"ids": ids, "distances": scores}},
+        "SearchProfile": {
+            "type": "object",
+            "properties": {
+                "query_kind": {"type": "string"},
+                "vector_field": {"type": "string"},
+                "index_path": {"type": "string", "description": "flat, flat_filtered, graph, graph_filtered"},
+                "total_vectors": {"type": "integer"},
+                "filter_expression": {"type": "string", "nullable": true},
+                "filter_matches": {"type": "integer", "nullable": true},
+                "scanned_vectors": {"type": "integer"},
+                "result_count": {"type": "integer"},
+                "filter_us": {"type": "integer"},
+                "search_us": {"type": "integer"},
+                "rerank_us": {"type": "integer"},
+                "total_us": {"type": "integer"},
+                "explain": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+        "Columns": {
+            "description": "[vectors, ids, fields]",
+            "type": "array", "minItems": 3, "maxItems": 3,
+            "items": {"type": "array", "items": {}},
+        },
+        "Row": {
+            "description": "A record's fields and its id; only the id where ids were asked for.",
+            "oneOf": [
+                {"type": "object", "additionalProperties": true},
+                {"$ref": "#/components/schemas/Id"},
+            ],
+        },
+    })
+}

@@ -1,0 +1,109 @@
+//! Filters over a view: parsing and binding once, a selection of rows for each segment.
+
+use crate::error::ReadError;
+use crate::segment::{Rows, Segment};
+use crate::view::View;
+use lavandin_filter::{Column, Columns, Filter, Kinds, bind, parse};
+use lavandin_types::{RecordIdRef, Selection, ValueRef};
+use lavandin_vector::fields::SegmentFields;
+use std::sync::Arc;
+
+/// The rows of each segment that a search may return: live, and matching the filter.
+pub(crate) struct Allowed {
+    /// For each segment; `None` where every row is allowed.
+    pub(crate) rows: Vec<Option<Arc<Selection>>>,
+    /// Live records that match; `None` without a filter.
+    pub(crate) matches: Option<u64>,
+}
+
+/// Applies a filter's text (or none) to a view.
+pub(crate) fn allowed(view: &View, text: Option<&str>) -> Result<Allowed, ReadError> {
+    let Some(text) = text else {
+        let rows = view.segments.iter().map(|segment| segment.live.clone()).collect();
+        return Ok(Allowed { rows, matches: None });
+    };
+    let filter = bind_to(view, text)?;
+    let mut matches = 0;
+    let select = |segment: &Segment| {
+        let mut rows = matching(segment, &filter);
+        if let Some(live) = &segment.live {
+            Arc::make_mut(&mut rows).and(live);
+        }
+        matches += u64::from(rows.count());
+        Some(rows)
+    };
+    let rows = view.segments.iter().map(select).collect();
+    Ok(Allowed { rows, matches: Some(matches) })
+}
+
+/// Parses a filter and binds it to the fields that the view's records have had.
+fn bind_to(view: &View, text: &str) -> Result<Filter, ReadError> {
+    let expression = parse(text)?;
+    Ok(bind(&expression, &field_kinds(view))?)
+}
+
+/// The names of all fields, in the order in which they first appeared, and the kinds each has held.
+pub(crate) fn field_kinds(view: &View) -> Vec<(String, Kinds)> {
+    let mut all: Vec<(String, Kinds)> = Vec::new();
+    let mut add = |name: &str, kinds: Kinds| match all.iter_mut().find(|(known, _)| known == name) {
+        Some((_, known)) => *known = known.union(kinds),
+        None => all.push((name.to_owned(), kinds)),
+    };
+    for segment in &view.segments {
+        let kinds = match &segment.rows {
+            Rows::Growing(rows) => rows.fields.view(segment.len).schema(),
+            Rows::Sealed(rows) => rows.fields.schema(),
+        };
+        kinds.iter().for_each(|(name, kinds)| add(name, *kinds));
+    }
+    all
+}
+
+/// The rows of a segment that match, dead ones included. Sealed segments remember recent filters.
+fn matching(segment: &Segment, filter: &Filter) -> Arc<Selection> {
+    match &segment.rows {
+        Rows::Growing(rows) => {
+            let fields = rows.fields.view(segment.len);
+            Arc::new(filter.select(&WithIds { fields: &fields, rows: &segment.rows }))
+        }
+        Rows::Sealed(rows) => rows
+            .filters
+            .get_or_select(filter, || filter.select(&WithIds { fields: &rows.fields, rows: &segment.rows })),
+    }
+}
+
+/// A segment's columns, and its ids as one more.
+struct WithIds<'a> {
+    fields: &'a dyn Columns,
+    rows: &'a Rows,
+}
+
+impl Columns for WithIds<'_> {
+    fn rows(&self) -> u32 {
+        self.fields.rows()
+    }
+
+    fn column(&self, field: &str) -> Option<Box<dyn Column + '_>> {
+        self.fields.column(field)
+    }
+
+    fn ids(&self) -> Option<Box<dyn Column + '_>> {
+        Some(Box::new(IdColumn(self.rows)))
+    }
+}
+
+struct IdColumn<'a>(&'a Rows);
+
+impl Column for IdColumn<'_> {
+    fn value(&self, row: u32) -> ValueRef<'_> {
+        match self.0.id(row) {
+            RecordIdRef::Int(value) => ValueRef::U64(value),
+            RecordIdRef::Str(text) => ValueRef::Str(text),
+        }
+    }
+}
+
+/// Checks a filter's form where there are no fields to bind it to.
+pub fn check_filter(text: &str) -> Result<(), ReadError> {
+    Ok(parse(text).map(drop)?)
+}

@@ -1,0 +1,99 @@
+//! A segment's graph index in its file beside the rows (docs/formats/graph.md).
+//!
+//! The file is derived data: one that is missing, damaged or of another metric is built again from the rows. It is
+//! mapped and searched in place.
+
+use crate::error::Damage;
+use crate::jobs::JobContext;
+use crate::schema::IndexSpec;
+use crate::sealed::{Sealed, graph_file_name, path};
+use lavandin_storage::{Directory, Region, StorageError};
+use lavandin_vector::graph::{GraphBuilder, GraphRef, Parameters};
+use std::sync::Arc;
+
+/// A mapped graph.
+pub(crate) struct GraphFile {
+    region: Region,
+}
+
+/// A graph whose links a new one starts from: row `i` of it is row `new_rows[i]` of the new segment.
+pub(crate) struct Base<'a> {
+    pub graph: Arc<GraphFile>,
+    pub new_rows: &'a [u32],
+}
+
+impl GraphFile {
+    fn open(directory: &dyn Directory, sealed: &Sealed) -> Result<Self, Damage> {
+        let name = path(&graph_file_name(sealed.id));
+        let region = directory.map(&name).map_err(|error| Damage::new(&name, error))?;
+        let graph = GraphRef::open(&region).map_err(|error| Damage::new(&name, error))?;
+        if graph.rows() != sealed.rows || graph.dim() != sealed.dim {
+            return Err(Damage::new(&name, "it belongs to another segment"));
+        }
+        Ok(Self { region })
+    }
+
+    pub(crate) fn bytes(&self) -> u64 {
+        self.region.len() as u64
+    }
+
+    pub(crate) fn graph(&self) -> GraphRef<'_> {
+        GraphRef::open(&self.region).expect("the header was read when the file was mapped")
+    }
+
+    /// Reads all of it against its checksum.
+    pub(crate) fn is_intact(&self) -> bool {
+        self.graph().verify().is_ok()
+    }
+
+    /// Whether it is what an index asks for.
+    pub(crate) fn fits(&self, index: &IndexSpec) -> bool {
+        let graph = self.graph();
+        graph.metric() == index.mode.metric && graph.parameters() == Parameters::from(&index.parameters)
+    }
+}
+
+/// Attaches the graph that an earlier life of the process saved, if there is one.
+pub(crate) fn attach_saved(directory: &dyn Directory, sealed: &Sealed) {
+    let name = path(&graph_file_name(sealed.id));
+    if !directory.exists(&name).unwrap_or(false) {
+        return;
+    }
+    match GraphFile::open(directory, sealed) {
+        Ok(graph) => sealed.graph.store(Some(Arc::new(graph))),
+        Err(damage) => tracing::warn!(%damage, "the graph will be built again"),
+    }
+}
+
+/// Builds and saves a segment's graph; durable on return. It replaces an earlier one.
+pub(crate) fn build(
+    directory: &dyn Directory,
+    sealed: &Sealed,
+    index: &IndexSpec,
+    base: Option<&Base<'_>>,
+    context: &JobContext<'_>,
+) -> Result<GraphFile, Damage> {
+    let name = path(&graph_file_name(sealed.id));
+    let failed = |error: &dyn std::fmt::Display| Damage::new(&name, error);
+    let block = sealed.block();
+    let builder = GraphBuilder::new(block, index.mode.metric, Parameters::from(&index.parameters));
+    let mut builder = builder.map_err(|error| failed(&error))?;
+    if let Some(base) = base {
+        builder = builder.reusing(base.graph.graph(), base.new_rows);
+    }
+    let graph = builder.build(context.threads, context.cancel, context.progress);
+    let graph = graph.map_err(|error| failed(&error))?;
+    save(directory, &name, graph.as_bytes()).map_err(|error| failed(&error))?;
+    drop(graph);
+    GraphFile::open(directory, sealed)
+}
+
+fn save(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    if directory.exists(name)? {
+        directory.remove(name)?;
+    }
+    let mut file = directory.create(name)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    directory.sync_dir(crate::checkpoint::SEGMENTS)
+}

@@ -1,0 +1,353 @@
+//! Validation of changes against applied plus pending operations, and the making of their bytes.
+//!
+//! Everything that can be refused is refused here, before anything is logged. What an accepted change will bring into
+//! being is kept as pending until it is applied: the ids it inserts, the rows it adds. What it will take away
+//! (deleted, compacted) is not: a request that races with it is judged as if it had come before, which is one of the
+//! two orders its caller must expect.
+
+use crate::collection::{ALLOTTED_END, Collection};
+use crate::error::Rejection;
+use crate::op;
+use crate::request::{BatchIds, Change, RecordBatch, VectorBatch};
+use crate::view::locate;
+use half::f16;
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
+use hashbrown::HashSet;
+use lavandin_types::{ElementType, FieldsRef, Metric, RecordId, RecordIdRef};
+
+/// Longest string id.
+pub const ID_BYTES_MAX: usize = 4096;
+
+/// Limits of a collection; 0 means none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardLimits {
+    pub collection_vectors_max: u64,
+    pub collection_vector_bytes_max: u64,
+}
+
+/// What staged and unapplied operations will have inserted.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// Runs of integer ids that were all above every id before them.
+    runs: Vec<(u64, u64)>,
+    ints: HashSet<u64>,
+    strings: HashSet<Box<str>>,
+    max_int: Option<u64>,
+    rows: u64,
+    operations: u64,
+}
+
+impl Pending {
+    /// Whether a staged operation inserts `id`.
+    fn contains(&self, id: RecordIdRef<'_>) -> bool {
+        match id {
+            RecordIdRef::Int(value) => {
+                self.runs.iter().any(|(first, last)| (*first..=*last).contains(&value))
+                    || self.ints.contains(&value)
+            }
+            RecordIdRef::Str(text) => self.strings.contains(text),
+        }
+    }
+
+    fn insert(&mut self, ids: &BatchIds) {
+        match ids {
+            BatchIds::Range { start, count } => self.runs.push((*start, start + u64::from(*count - 1))),
+            _ => ids.iter().for_each(|id| match id {
+                RecordIdRef::Int(value) => {
+                    self.ints.insert(value);
+                }
+                RecordIdRef::Str(text) => {
+                    self.strings.insert(text.into());
+                }
+            }),
+        }
+        self.rows += ids.len() as u64;
+        self.max_int = self.max_int.max(largest_int(ids));
+    }
+
+    /// One staged operation has been applied; when none is left, nothing is pending.
+    pub(crate) fn applied_one(&mut self) {
+        self.operations = self.operations.saturating_sub(1);
+        if self.operations == 0 {
+            self.clear();
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.runs.clear();
+        self.ints.clear();
+        self.strings.clear();
+        self.max_int = None;
+        self.rows = 0;
+        self.operations = 0;
+    }
+}
+
+/// Checks a change and appends its operation; reserves what it inserts.
+pub(crate) fn prepare(
+    collection: &mut Collection,
+    limits: &ShardLimits,
+    change: Change,
+    out: &mut Vec<u8>,
+) -> Result<(), Rejection> {
+    match change {
+        Change::Add(batch) => prepare_write(collection, limits, batch, false, out)?,
+        Change::Upsert(batch) => {
+            collection.verify()?;
+            prepare_write(collection, limits, batch, true, out)?;
+        }
+        Change::Delete(ids) => {
+            collection.verify()?;
+            check_ids(ids.iter().map(RecordId::as_ref))?;
+            op::encode_delete(&ids, out);
+        }
+        Change::Restore(ids) => {
+            collection.verify()?;
+            check_ids(ids.iter().map(RecordId::as_ref))?;
+            op::encode_restore(&ids, out);
+        }
+        Change::Compact => op::encode_compact(out),
+    }
+    collection.pending.operations += 1;
+    Ok(())
+}
+
+/// What can be said of a batch without its collection, for who must decide something before it is staged.
+pub fn check_batch(batch: &RecordBatch) -> Result<(), Rejection> {
+    check_numbers(&batch.vectors, Metric::Ip)?;
+    check_fields(batch.fields.as_deref(), batch.ids.len())?;
+    check_ids(batch.ids.iter())?;
+    check_range(&batch.ids)?;
+    check_repeats(&batch.ids)
+}
+
+fn prepare_write(
+    collection: &mut Collection,
+    limits: &ShardLimits,
+    mut batch: RecordBatch,
+    upsert: bool,
+    out: &mut Vec<u8>,
+) -> Result<(), Rejection> {
+    let rows = batch.ids.len();
+    check_shape(collection, &batch, rows)?;
+    check_numbers(&batch.vectors, collection.schema.metric())?;
+    check_width(&batch.vectors, collection.schema.element)?;
+    check_fields(batch.fields.as_deref(), rows)?;
+    if let Err(rejection) = check_limits(collection, limits, rows as u64) {
+        // Records that an upsert replaces take no room; they are counted only when it matters.
+        let new = if upsert { count_new(collection, &batch.ids) } else { rows as u64 };
+        if new == rows as u64 {
+            return Err(rejection);
+        }
+        check_limits(collection, limits, new)?;
+    }
+    let largest = collection.max_int.max(collection.pending.max_int);
+    if let BatchIds::Assigned { count } = batch.ids {
+        let Pending { max_int, rows, .. } = collection.pending;
+        let start = collection.next_allotted(max_int, rows);
+        let end = start.checked_add(u64::from(count)).filter(|end| *end <= ALLOTTED_END);
+        end.ok_or(Rejection::IdsExhausted { start })?;
+        batch.ids = BatchIds::Range { start, count };
+    } else {
+        check_ids(batch.ids.iter())?;
+        check_range(&batch.ids)?;
+        check_repeats(&batch.ids)?;
+        if !upsert {
+            check_new(collection, &batch.ids, largest)?;
+        }
+    }
+    if rows == 0 {
+        return Err(Rejection::CountMismatch { ids: 0, vectors: 0 });
+    }
+    op::encode_write_header(upsert, &batch.ids, batch.fields.is_some(), out);
+    append_vectors(&batch.vectors, collection.schema.element, out);
+    out.extend_from_slice(batch.fields.as_deref().unwrap_or_default());
+    collection.pending.insert(&batch.ids);
+    Ok(())
+}
+
+fn check_shape(collection: &Collection, batch: &RecordBatch, rows: usize) -> Result<(), Rejection> {
+    let VectorBatch { element, dim, bytes } = &batch.vectors;
+    if *dim != collection.schema.dim {
+        return Err(Rejection::DimensionMismatch { expected: collection.schema.dim, got: *dim });
+    }
+    let vectors = bytes.len() / (*dim as usize * element.size());
+    if vectors != rows || !bytes.len().is_multiple_of(*dim as usize * element.size()) {
+        return Err(Rejection::CountMismatch { ids: rows, vectors });
+    }
+    Ok(())
+}
+
+fn check_limits(collection: &Collection, limits: &ShardLimits, added: u64) -> Result<(), Rejection> {
+    let vectors = collection.rows() + collection.pending.rows + added;
+    let bytes = vectors.saturating_mul(collection.schema.vector_bytes() as u64);
+    let ShardLimits { collection_vectors_max, collection_vector_bytes_max } = *limits;
+    if collection_vectors_max > 0 && vectors > collection_vectors_max {
+        return Err(Rejection::TooManyVectors { vectors, limit: collection_vectors_max });
+    }
+    if collection_vector_bytes_max > 0 && bytes > collection_vector_bytes_max {
+        return Err(Rejection::TooManyBytes { bytes, limit: collection_vector_bytes_max });
+    }
+    Ok(())
+}
+
+/// Refuses numbers that are not finite, and zero vectors where the metric is cosine.
+fn check_numbers(vectors: &VectorBatch, metric: Metric) -> Result<(), Rejection> {
+    let row_bytes = vectors.dim as usize * vectors.element.size();
+    let cosine = metric == Metric::Cosine;
+    // The whole batch first: row by row only to name the culprit.
+    if is_finite(&vectors.bytes, vectors.element) && !cosine {
+        return Ok(());
+    }
+    for (row, bytes) in vectors.bytes.chunks_exact(row_bytes).enumerate() {
+        if !is_finite(bytes, vectors.element) {
+            return Err(Rejection::NotFinite { row });
+        }
+        if cosine && is_zero(bytes, vectors.element) {
+            return Err(Rejection::ZeroVector { row });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses numbers that the collection's narrower elements cannot hold.
+fn check_width(vectors: &VectorBatch, stored: ElementType) -> Result<(), Rejection> {
+    if (vectors.element, stored) != (ElementType::F32, ElementType::F16) {
+        return Ok(());
+    }
+    let row_bytes = vectors.dim as usize * 4;
+    let too_wide = |row: &[u8]| {
+        row.as_chunks::<4>().0.iter().any(|bytes| f16::from_f32(f32::from_le_bytes(*bytes)).is_infinite())
+    };
+    match vectors.bytes.chunks_exact(row_bytes).position(too_wide) {
+        Some(row) => Err(Rejection::TooWide { row }),
+        None => Ok(()),
+    }
+}
+
+/// A number is not finite when all bits of its exponent are set. Accumulates, so that it runs many lanes wide.
+fn is_finite(bytes: &[u8], element: ElementType) -> bool {
+    match element {
+        ElementType::F32 => {
+            const EXPONENT: u32 = 0x7f80_0000;
+            let words = bytes.as_chunks::<4>().0.iter().map(|bytes| u32::from_le_bytes(*bytes) & EXPONENT);
+            words.fold(0, u32::max) != EXPONENT
+        }
+        ElementType::F16 => {
+            const EXPONENT: u16 = 0x7c00;
+            let words = bytes.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes) & EXPONENT);
+            words.fold(0, u16::max) != EXPONENT
+        }
+    }
+}
+
+/// All elements are zero, of either sign.
+fn is_zero(bytes: &[u8], element: ElementType) -> bool {
+    match element {
+        ElementType::F32 => bytes.as_chunks::<4>().0.iter().all(|b| u32::from_le_bytes(*b) << 1 == 0),
+        ElementType::F16 => bytes.as_chunks::<2>().0.iter().all(|b| u16::from_le_bytes(*b) << 1 == 0),
+    }
+}
+
+fn check_fields(fields: Option<&[u8]>, rows: usize) -> Result<(), Rejection> {
+    let Some(mut rest) = fields else { return Ok(()) };
+    for _ in 0..rows {
+        match rest.split_first() {
+            Some((0, after)) => rest = after,
+            Some((1, after)) => {
+                rest = FieldsRef::split(after).map_err(|_| Rejection::MalformedFields)?.1;
+            }
+            _ => return Err(Rejection::MalformedFields),
+        }
+    }
+    rest.is_empty().then_some(()).ok_or(Rejection::MalformedFields)
+}
+
+fn check_ids<'a>(mut ids: impl Iterator<Item = RecordIdRef<'a>>) -> Result<(), Rejection> {
+    ids.try_for_each(|id| match id {
+        RecordIdRef::Str("") => Err(Rejection::EmptyId),
+        RecordIdRef::Str(text) if text.len() > ID_BYTES_MAX => {
+            Err(Rejection::IdTooLong { bytes: text.len(), limit: ID_BYTES_MAX })
+        }
+        _ => Ok(()),
+    })
+}
+
+fn check_range(ids: &BatchIds) -> Result<(), Rejection> {
+    match ids {
+        BatchIds::Range { start, count } if *count > 0 => {
+            let last = start.checked_add(u64::from(*count - 1));
+            last.map(drop).ok_or(Rejection::IdsExhausted { start: *start })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_repeats(ids: &BatchIds) -> Result<(), Rejection> {
+    let ascending = match ids {
+        BatchIds::Range { .. } | BatchIds::Assigned { .. } => true,
+        BatchIds::Ints(ids) => ids.is_sorted_by(|a, b| a < b),
+        BatchIds::Mixed(_) => false,
+    };
+    if ascending {
+        return Ok(());
+    }
+    let mut seen = HashSet::with_capacity(ids.len());
+    match ids.iter().find(|id| !seen.insert(*id)) {
+        Some(id) => Err(Rejection::Repeated(id.to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// Refuses ids that exist, deleted ones included, or that a staged operation inserts.
+fn check_new(collection: &Collection, ids: &BatchIds, largest: Option<u64>) -> Result<(), Rejection> {
+    let is_above = |id: u64| id < ALLOTTED_END && largest.is_none_or(|largest| id > largest);
+    let taken = ids.iter().find(|id| match id {
+        // The largest integer id ever seen is known, so that rising ids need no look-up.
+        RecordIdRef::Int(value) if is_above(*value) => false,
+        id => collection.pending.contains(*id) || locate(&collection.segments, *id).is_some(),
+    });
+    taken.map_or(Ok(()), |id| Err(Rejection::Exists(id.to_owned())))
+}
+
+/// How many of the ids no record has, staged ones included.
+fn count_new(collection: &Collection, ids: &BatchIds) -> u64 {
+    let is_new = |id: &RecordIdRef<'_>| {
+        !collection.pending.contains(*id) && locate(&collection.segments, *id).is_none()
+    };
+    ids.iter().filter(is_new).count() as u64
+}
+
+fn largest_int(ids: &BatchIds) -> Option<u64> {
+    let below = |value: &u64| *value < ALLOTTED_END;
+    match ids {
+        BatchIds::Range { start, count } => {
+            Some((start + u64::from(*count - 1)).min(ALLOTTED_END - 1)).filter(|_| below(start))
+        }
+        _ => ids
+            .iter()
+            .filter_map(|id| match id {
+                RecordIdRef::Int(value) => Some(value).filter(below),
+                RecordIdRef::Str(_) => None,
+            })
+            .max(),
+    }
+}
+
+/// Appends the vectors in the collection's element type.
+fn append_vectors(vectors: &VectorBatch, element: ElementType, out: &mut Vec<u8>) {
+    match (vectors.element, element) {
+        (ElementType::F32, ElementType::F16) => {
+            let numbers = vectors.bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b));
+            numbers.for_each(|number| out.extend_from_slice(&f16::from_f32(number).to_le_bytes()));
+        }
+        (ElementType::F16, ElementType::F32) => {
+            let bits: Vec<u16> =
+                vectors.bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
+            let mut numbers = vec![0.0f32; bits.len()];
+            bits.reinterpret_cast::<f16>().convert_to_f32_slice(&mut numbers);
+            out.extend_from_slice(bytemuck::cast_slice(&numbers));
+        }
+        _ => out.extend_from_slice(&vectors.bytes),
+    }
+}

@@ -1,0 +1,287 @@
+//! The collections of one group, as the consumer of its log.
+//!
+//! Driven by one thread: `prepare` and `apply` (through `lavandin_group::GroupCopy`), then `publish`; between them
+//! jobs are taken and their results installed. Readers use a `ShardReader` and never wait for that thread.
+
+use crate::checkpoint;
+use crate::collection::Collection;
+use crate::error::{Damage, Rejection};
+use crate::op::{self, Op};
+use crate::prepare::{self, ShardLimits};
+use crate::request::{Change, Outcome};
+use crate::schema::Schema;
+use crate::view::View;
+use arc_swap::ArcSwap;
+use lavandin_group::Consumer;
+use lavandin_storage::Directory;
+use lavandin_types::{CollectionId, SegmentId, SequenceNumber};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+type Views = HashMap<CollectionId, Arc<ArcSwap<View>>>;
+
+/// What is asked of the group.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Request {
+    /// Brings a collection into being, before its first use.
+    Open {
+        collection: CollectionId,
+        schema: Schema,
+    },
+    /// Changes the index; element type and dimension stay.
+    SetSchema {
+        collection: CollectionId,
+        schema: Schema,
+    },
+    /// Removes a collection and its records.
+    Drop {
+        collection: CollectionId,
+    },
+    Change {
+        collection: CollectionId,
+        change: Change,
+    },
+}
+
+/// The collections of one copy of a group.
+pub struct Shard {
+    pub(crate) directory: Arc<dyn Directory>,
+    limits: ShardLimits,
+    pub(crate) collections: BTreeMap<CollectionId, Collection>,
+    views: Arc<ArcSwap<Views>>,
+    pub(crate) next_segment: SegmentId,
+    /// Files of segments that no view holds any more.
+    pub(crate) retired: Vec<SegmentId>,
+    pub(crate) checkpointing: bool,
+    /// Collections changed since `publish`.
+    touched: Vec<CollectionId>,
+    /// Collections staged and not applied: what `discard_pending` clears.
+    staged: Vec<CollectionId>,
+    /// Collections whose opening is staged and not applied.
+    opening: BTreeMap<CollectionId, Schema>,
+    /// Collections whose drop is staged and not applied.
+    dropping: Vec<CollectionId>,
+}
+
+/// The readers' handle.
+#[derive(Clone)]
+pub struct ShardReader {
+    views: Arc<ArcSwap<Views>>,
+}
+
+impl ShardReader {
+    /// The present moment of a collection; `None` before its first write.
+    pub fn view(&self, collection: CollectionId) -> Option<Arc<View>> {
+        self.views.load().get(&collection).map(|view| view.load_full())
+    }
+
+    /// The collections that hold something.
+    pub fn collections(&self) -> Vec<CollectionId> {
+        self.views.load().keys().copied().collect()
+    }
+}
+
+impl Shard {
+    /// A shard from its last checkpoint (or from nothing), and its segment files. Files that the checkpoint does not
+    /// name are removed: they are what a crash left of jobs.
+    pub fn open(
+        directory: Arc<dyn Directory>,
+        limits: ShardLimits,
+        payload: Option<&[u8]>,
+    ) -> Result<Self, Damage> {
+        let loaded = checkpoint::load(&*directory, payload)?;
+        let collections: BTreeMap<_, _> =
+            loaded.collections.into_iter().map(|saved| (saved.id, Collection::from_saved(saved))).collect();
+        let shard = Self {
+            directory,
+            limits,
+            collections,
+            views: Arc::default(),
+            next_segment: loaded.next_segment,
+            retired: Vec::new(),
+            checkpointing: false,
+            touched: Vec::new(),
+            staged: Vec::new(),
+            opening: BTreeMap::new(),
+            dropping: Vec::new(),
+        };
+        shard.publish_views();
+        Ok(shard)
+    }
+
+    pub fn reader(&self) -> ShardReader {
+        ShardReader { views: Arc::clone(&self.views) }
+    }
+
+    /// Ids of the collections that hold something here.
+    pub fn collection_ids(&self) -> Vec<CollectionId> {
+        self.collections.keys().copied().collect()
+    }
+
+    /// The schema that a collection has, staged changes aside.
+    pub fn schema(&self, collection: CollectionId) -> Option<&Schema> {
+        self.collections.get(&collection).map(|collection| &*collection.schema)
+    }
+
+    /// The multiset hash of a collection's live records: equal on every copy at one sequence number.
+    pub fn digest(&self, collection: CollectionId) -> Option<u128> {
+        self.collections.get(&collection).map(|collection| collection.digest.get())
+    }
+
+    /// Shows readers what has been applied since the last call.
+    pub fn publish(&mut self) {
+        let mut set_changed = false;
+        for id in self.touched.drain(..) {
+            match self.collections.get_mut(&id) {
+                Some(collection) => collection.publish(),
+                None => set_changed = true,
+            }
+            let known = self.views.load().contains_key(&id);
+            set_changed |= known != self.collections.contains_key(&id);
+        }
+        if set_changed {
+            self.publish_views();
+        }
+    }
+
+    fn publish_views(&self) {
+        let views =
+            self.collections.iter().map(|(id, collection)| (*id, Arc::clone(&collection.view))).collect();
+        self.views.store(Arc::new(views));
+    }
+
+    fn prepare_open(&mut self, id: CollectionId, schema: Schema, out: &mut Vec<u8>) {
+        // Opening twice is harmless: `apply` keeps what is there.
+        op::encode_open(&schema, out);
+        self.opening.insert(id, schema);
+    }
+
+    fn known_or_opening(&mut self, id: CollectionId) -> Result<&mut Collection, Rejection> {
+        if self.dropping.contains(&id) {
+            return Err(Rejection::UnknownCollection);
+        }
+        if !self.collections.contains_key(&id) {
+            let schema = self.opening.get(&id).cloned().ok_or(Rejection::UnknownCollection)?;
+            // The empty collection that the staged opening will make; applying it then finds it there.
+            self.collections.insert(id, Collection::new(id, schema, SequenceNumber::ZERO));
+        }
+        self.collections.get_mut(&id).ok_or(Rejection::UnknownCollection)
+    }
+
+    fn remove(&mut self, id: CollectionId) {
+        if let Some(collection) = self.collections.remove(&id) {
+            self.retired.extend(collection.sealed_ids());
+        }
+    }
+
+    fn apply_op(&mut self, sequence: SequenceNumber, id: CollectionId, op: Op<'_>) -> Outcome {
+        if let Op::Open(schema) = op {
+            self.opening.remove(&id);
+            self.collections.entry(id).or_insert_with(|| Collection::new(id, schema, sequence));
+            return Outcome::Count(0);
+        }
+        if let Op::Drop = op {
+            self.dropping.retain(|dropping| *dropping != id);
+            self.remove(id);
+            return Outcome::Count(1);
+        }
+        // Changes of a collection that is gone were logged before its drop was known; they change nothing.
+        let Some(collection) = self.collections.get_mut(&id) else { return Outcome::Count(0) };
+        let outcome = match op {
+            Op::SetSchema(schema) => {
+                collection.set_schema(schema, sequence);
+                Outcome::Count(1)
+            }
+            Op::Write { upsert, rows } => {
+                let count = collection.apply_write(upsert, &rows, sequence);
+                match rows.ids.range_start() {
+                    Some(start) if !upsert => Outcome::Assigned { start, count: rows.ids.count },
+                    _ => Outcome::Count(count),
+                }
+            }
+            Op::Delete(ids) => Outcome::Count(collection.apply_delete(ids, sequence)),
+            Op::Restore(ids) => Outcome::Count(collection.apply_restore(ids, sequence)),
+            Op::Compact => Outcome::Count(collection.apply_compact(sequence)),
+            Op::Open(_) | Op::Drop => Outcome::Count(0),
+        };
+        collection.pending.applied_one();
+        outcome
+    }
+}
+
+impl Consumer for Shard {
+    type Request = Request;
+    type Outcome = Outcome;
+    type Rejection = Rejection;
+
+    fn prepare(&mut self, request: Request, out: &mut Vec<u8>) -> Result<CollectionId, Rejection> {
+        let id = match request {
+            Request::Open { collection, schema } => {
+                self.prepare_open(collection, schema, out);
+                collection
+            }
+            Request::SetSchema { collection, schema } => {
+                self.known_or_opening(collection)?;
+                op::encode_set_schema(&schema, out);
+                collection
+            }
+            Request::Drop { collection } => {
+                op::encode_drop(out);
+                self.dropping.push(collection);
+                collection
+            }
+            Request::Change { collection, change } => {
+                let limits = self.limits;
+                let known = self.known_or_opening(collection)?;
+                prepare::prepare(known, &limits, change, out)?;
+                collection
+            }
+        };
+        self.staged.push(id);
+        Ok(id)
+    }
+
+    fn apply(&mut self, sequence: SequenceNumber, collection: CollectionId, bytes: &[u8]) -> Outcome {
+        self.touched.push(collection);
+        if self.staged.len() <= 1 {
+            self.staged.clear();
+        }
+        match Op::decode(bytes) {
+            Some(op) => self.apply_op(sequence, collection, op),
+            // The log's checksum held, so a later version wrote it; start-up refuses such logs by version.
+            None => Outcome::Count(0),
+        }
+    }
+
+    fn discard_pending(&mut self) {
+        self.opening.clear();
+        self.dropping.clear();
+        for id in self.staged.drain(..) {
+            if let Some(collection) = self.collections.get_mut(&id) {
+                collection.pending.clear();
+            }
+        }
+    }
+
+    fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {
+        match outcome {
+            Outcome::Count(count) => {
+                out.push(0);
+                out.extend_from_slice(&count.to_le_bytes());
+            }
+            Outcome::Assigned { start, count } => {
+                out.push(1);
+                out.extend_from_slice(&start.to_le_bytes());
+                out.extend_from_slice(&count.to_le_bytes());
+            }
+        }
+    }
+
+    fn decode_outcome(mut bytes: &[u8]) -> Option<Outcome> {
+        Some(match op::take(&mut bytes, 1)?[0] {
+            0 => Outcome::Count(op::read_u64(&mut bytes)?),
+            1 => Outcome::Assigned { start: op::read_u64(&mut bytes)?, count: op::read_u32(&mut bytes)? },
+            _ => return None,
+        })
+    }
+}

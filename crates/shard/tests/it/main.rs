@@ -1,0 +1,11 @@
+//! The shard behind its group, on simulated disks.
+
+// A test binary: what fails here should panic, and nothing outside of it sees its items.
+#![allow(clippy::unwrap_used, unreachable_pub)]
+
+mod model;
+mod random_life;
+mod rejections;
+mod searches;
+mod store;
+mod tmp_quad;
