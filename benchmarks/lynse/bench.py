@@ -5,7 +5,8 @@
 Needs a Python with lynsedb==0.9.0 and numpy. The script starts and stops every server itself: `ours` (--durability os),
 `ours-fsync`, `lynsedb`, and a stub that answers every search at once. Measurements of one row alternate between the servers,
 `--rounds` times, and the median counts. "4 processes" are four client processes (see clients.py). CPU per query is the
-server's user and system time over the 4-process row (single-client row: cpu_us_1). Prints a table with ratios; --out writes all
+server's user and system time over the 4-process row (single-client row: cpu_us_1). The stub's row is what
+the same client reaches when the server does nothing. Prints a table with ratios; --out writes all
 figures as JSON. Sections: --only ingest,search,filter,restart,memory.
 """
 
@@ -84,7 +85,7 @@ def host() -> dict:
 def search(run: Run):
     """Every mode: build, one client, four processes, batches; the servers take turns within a row."""
     options = run.options
-    stub = Stub(run.directory / "stub").start(fresh=False)
+    stub = Subject(Stub(run.directory / "stub").start(fresh=False))
     clients = Clients(options.clients, run.queries)
     for subject in run.subjects:
         subject.server.start()
@@ -96,21 +97,22 @@ def search(run: Run):
             kept[subject.name] = {"build_s": subject.build(mode), "one": [], "qps": [], "four": [], "batch": [], "cpu": [], "cpu1": []}
             for vector in run.queries[:20]:
                 subject.plain.search(vector, k=options.k, nprobe=options.nprobe)
-        kept["stub"] = {"four": []}
+        kept["stub"] = {"four": [], "one": [], "qps": [], "cpu1": []}
         for _ in range(options.rounds):
-            for subject in run.subjects:
+            for subject in [*run.subjects, stub]:
                 one_client(run, subject, kept[subject.name], truth)
             for subject in run.subjects:
                 four_processes(run, clients, subject, kept[subject.name], truth)
-            kept["stub"]["four"].append(clients.search(stub.url, "plain", options.k, options.nprobe, options.seconds)["qps"])
+            kept["stub"]["four"].append(clients.search(stub.server.url, "plain", options.k, options.nprobe, options.seconds)["qps"])
         for repeat in range(BATCH_REPEATS):
             for subject in run.subjects if repeat % 2 else reversed(run.subjects):
                 batch(run, subject, kept[subject.name], truth)
         for subject in run.subjects:
             run.keep("search", mode, subject.name, search_figures(kept[subject.name]))
-        run.keep("search", mode, "stub", {"qps_4": median(kept["stub"]["four"])})
+        reached = kept["stub"]
+        run.keep("search", mode, "stub", {**latencies(reached["one"]), "qps": median(reached["qps"]), "qps_4": median(reached["four"])})
     clients.close()
-    stub.stop()
+    stub.server.stop()
     for subject in run.subjects:
         subject.server.stop()
 
@@ -169,25 +171,29 @@ def filtered(run: Run):
     options = run.options
     count = min(options.filter_rows, len(run.rows))
     queries = run.queries[:100]
+    stub = Subject(Stub(run.directory / "stub").start(fresh=False))
     for subject in run.subjects:
         subject.server.start()
         subject.fill_fields("fielded", run.rows[:count])
     for mode in ("FLAT-L2", "HNSW-L2"):
         for subject in run.subjects:
             subject.build(mode, subject.collection("fielded"))
+        turns = [*run.subjects, stub]
         for name, (where, mask) in FILTERS.items():
             truth = exact(run.rows[:count], queries, "L2", options.k, mask(np.arange(count)))
-            kept = {subject.name: [] for subject in run.subjects}
+            kept = {subject.name: [] for subject in turns}
             for _ in range(options.rounds):
-                for subject in run.subjects:
+                for subject in turns:
                     kept[subject.name].append(filtered_round(run, subject, queries, where, truth))
-            for subject in run.subjects:
+            for subject in turns:
                 taken, cpu, recalls = zip(*kept[subject.name])
                 rates = [len(part) / sum(part) for part in taken]
                 shown = latencies(np.concatenate(taken))
                 figures = {**shown, "recall": min(recalls), "qps": median(rates), "cpu_us_1": cpu_us(cpu)}
+                if subject is stub:
+                    del figures["recall"]
                 run.keep("filter", f"{mode} {name}", subject.name, figures)
-    for subject in run.subjects:
+    for subject in turns:
         subject.server.stop()
 
 

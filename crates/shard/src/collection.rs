@@ -33,7 +33,11 @@ pub(crate) struct Collection {
     pub(crate) live: u64,
     pub(crate) deleted: u64,
     pub(crate) digest: MultisetHash,
+    /// Why the collection cannot be read.
     pub(crate) damage: Option<Damage>,
+    /// An operation was applied without what a damaged segment should have told it. Such a state must not outlive the
+    /// process: once the file is restored, the log makes the right one of it.
+    incomplete: Option<Damage>,
     pub(crate) pending: Pending,
     pub(crate) view: Arc<ArcSwap<View>>,
     sequence: SequenceNumber,
@@ -54,7 +58,8 @@ pub(crate) struct Saved {
     pub has_strings: bool,
     pub digest: MultisetHash,
     pub segments: Vec<Segment>,
-    pub damage: Option<Damage>,
+    /// Why this must not become a checkpoint.
+    pub incomplete: Option<Damage>,
     pub sequence: SequenceNumber,
 }
 
@@ -68,7 +73,7 @@ impl Collection {
             has_strings: false,
             digest: MultisetHash::default(),
             segments: Vec::new(),
-            damage: None,
+            incomplete: None,
             sequence,
         })
     }
@@ -86,7 +91,7 @@ impl Collection {
             has_strings: saved.has_strings,
             ever_written: saved.next_ordinal,
             sequence: saved.sequence,
-            damage: saved.damage,
+            damage: None,
         };
         Self {
             id: saved.id,
@@ -99,13 +104,26 @@ impl Collection {
             live: view.live,
             deleted,
             digest: saved.digest,
-            damage: view.damage.clone(),
+            damage: None,
+            incomplete: saved.incomplete,
             pending: Pending::default(),
             view: Arc::new(ArcSwap::from_pointee(view)),
             sequence: saved.sequence,
             dirty: false,
             merging: false,
             merge_wanted: false,
+        }
+    }
+
+    /// Whether it stands in for a collection whose opening is staged and not applied.
+    pub(crate) fn is_placeholder(&self) -> bool {
+        self.sequence == SequenceNumber::ZERO
+    }
+
+    /// The opening is applied; later ones change nothing.
+    pub(crate) fn opened(&mut self, sequence: SequenceNumber) {
+        if self.is_placeholder() {
+            self.touch(sequence);
         }
     }
 
@@ -153,7 +171,7 @@ impl Collection {
             let old = if upsert { locate(&self.segments, id) } else { None };
             if let Some((segment, row)) = old {
                 ordinal = self.segments[segment].rows.ordinal(row);
-                if given.is_none() {
+                if given.is_none() && self.is_readable(segment) {
                     kept.clear();
                     let old_fields = self.segments[segment].rows.fields(row);
                     kept.extend_from_slice(old_fields.map_or(&[], FieldsRef::as_bytes));
@@ -220,7 +238,10 @@ impl Collection {
             Segment::mark(&mut segment.deleted, row, len, delete);
             changed[index] = true;
             count += 1;
-            let hash = row_hash(&segment.rows, row);
+            if !self.is_readable(index) {
+                continue;
+            }
+            let hash = row_hash(&self.segments[index].rows, row);
             if delete {
                 self.digest.remove(hash);
             } else {
@@ -243,18 +264,34 @@ impl Collection {
 
     /// Marks a row dead because a newer one replaces it.
     fn bury(&mut self, index: usize, row: u32) {
+        let is_readable = self.is_readable(index);
         let segment = &mut self.segments[index];
         let len = segment.len;
         if segment.deleted.contains(row) {
             Segment::mark(&mut segment.deleted, row, len, false);
             self.deleted -= 1;
         } else {
-            self.digest.remove(row_hash(&segment.rows, row));
+            if is_readable {
+                self.digest.remove(row_hash(&segment.rows, row));
+            }
             self.live -= 1;
         }
         Segment::mark(&mut segment.dead, row, len, true);
         // `live` is brought up to date once the whole operation is in.
         segment.live = Some(Arc::default());
+    }
+
+    /// Whether a segment's rows are what was written. `prepare` has made sure of it, so they are not only where a replay
+    /// meets a file that was damaged since.
+    fn is_readable(&mut self, index: usize) -> bool {
+        match self.segments[index].rows.verify() {
+            Ok(()) => true,
+            Err(damage) => {
+                self.damage = Some(damage.clone());
+                self.incomplete = Some(damage);
+                false
+            }
+        }
     }
 
     fn open_growing(&mut self) {
@@ -281,6 +318,10 @@ impl Collection {
     fn touch(&mut self, sequence: SequenceNumber) {
         self.sequence = sequence;
         self.dirty = true;
+    }
+
+    pub(crate) fn incomplete(&self) -> Option<&Damage> {
+        self.incomplete.as_ref()
     }
 
     /// Stops adding to the growing segment, so that it can be sealed.

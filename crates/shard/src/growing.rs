@@ -8,6 +8,7 @@ use crate::id_table::hash_id;
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use lavandin_types::{ElementType, FieldsRef, RecordIdRef};
 use lavandin_vector::append::{AppendBlobs, AppendBlobsWriter, AppendRows, AppendWriter};
 use lavandin_vector::block::{Block, Codes, Elements, Row};
@@ -18,6 +19,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 /// The id of a row is a string; its number in the strings stands in the id column.
 const ID_IS_STRING: u8 = 1;
+/// Before the first row of an id.
+const NO_ROW: u32 = u32::MAX;
 
 /// The readers' side.
 pub(crate) struct Growing {
@@ -32,8 +35,11 @@ pub(crate) struct Growing {
     ordinals: AppendRows<u64>,
     pub(crate) fields: GrowingFields,
     field_bytes: AtomicU64,
-    /// Row numbers by id; held for one probe or one batch of inserts.
-    rows_by_id: RwLock<HashTable<u32>>,
+    /// For each row, the row that carried its id before it.
+    older: AppendRows<u32>,
+    /// The newest row of each id; held for one probe or one batch of inserts. A view may have to go back from there:
+    /// it does not see the rows after its own length.
+    newest_by_id: RwLock<HashTable<u32>>,
 }
 
 enum VectorRows {
@@ -56,6 +62,7 @@ pub(crate) struct GrowingWriter {
     id_kinds: AppendWriter<u8>,
     id_strings: AppendBlobsWriter,
     ordinals: AppendWriter<u64>,
+    older: AppendWriter<u32>,
     fields: GrowingFieldsWriter,
     /// One row as f32 and its codes, reused.
     row: Vec<f32>,
@@ -84,6 +91,7 @@ impl GrowingWriter {
         let id_kinds = AppendWriter::new(1);
         let id_strings = AppendBlobsWriter::new();
         let ordinals = AppendWriter::new(1);
+        let older = AppendWriter::new(1);
         let fields = GrowingFieldsWriter::new();
         let shared = Arc::new(Growing {
             element,
@@ -100,7 +108,8 @@ impl GrowingWriter {
             ordinals: ordinals.reader(),
             fields: fields.reader(),
             field_bytes: AtomicU64::new(0),
-            rows_by_id: RwLock::new(HashTable::new()),
+            older: older.reader(),
+            newest_by_id: RwLock::new(HashTable::new()),
         });
         let code = vec![0; stride_for(dim)];
         Self {
@@ -112,6 +121,7 @@ impl GrowingWriter {
             id_kinds,
             id_strings,
             ordinals,
+            older,
             fields,
             row: vec![0.0; dim],
             code,
@@ -140,11 +150,22 @@ impl GrowingWriter {
     /// Makes rows `first..` findable by id, in one go.
     pub(crate) fn index_ids(&mut self, first: u32) {
         let shared = &self.shared;
-        let mut table = shared.rows_by_id.write().unwrap_or_else(PoisonError::into_inner);
+        let mut table = shared.newest_by_id.write().unwrap_or_else(PoisonError::into_inner);
         let end = self.ids.len();
         table.reserve((end - first) as usize, |row| hash_id(shared.id(*row)));
         for row in first..end {
-            table.insert_unique(hash_id(shared.id(row)), row, |row| hash_id(shared.id(*row)));
+            let id = shared.id(row);
+            let is_same = |other: &u32| shared.id(*other) == id;
+            match table.entry(hash_id(id), is_same, |row| hash_id(shared.id(*row))) {
+                Entry::Occupied(mut newest) => {
+                    self.older.push_rows(&[*newest.get()]);
+                    *newest.get_mut() = row;
+                }
+                Entry::Vacant(vacant) => {
+                    self.older.push_rows(&[NO_ROW]);
+                    vacant.insert(row);
+                }
+            }
         }
     }
 
@@ -217,10 +238,15 @@ impl Growing {
         }
     }
 
-    /// The first row of `id` that `accept` takes.
+    /// The newest row of `id` that `accept` takes.
     pub(crate) fn find(&self, id: RecordIdRef<'_>, mut accept: impl FnMut(u32) -> bool) -> Option<u32> {
-        let table = self.rows_by_id.read().unwrap_or_else(PoisonError::into_inner);
-        table.iter_hash(hash_id(id)).copied().find(|row| self.id(*row) == id && accept(*row))
+        let table = self.newest_by_id.read().unwrap_or_else(PoisonError::into_inner);
+        let mut row = *table.find(hash_id(id), |row| self.id(*row) == id)?;
+        drop(table);
+        while !accept(row) {
+            row = Some(self.older.value(row)).filter(|older| *older != NO_ROW)?;
+        }
+        Some(row)
     }
 
     /// Bytes that a sealed form of the first `len` rows takes, roughly.

@@ -1,9 +1,9 @@
 //! From a record id to the rows that carry it, within one segment.
 //!
-//! An id may stand in several rows: each upsert adds one and leaves the older ones dead. So a lookup gives every row
-//! of the id, and the caller takes the one its view holds as not dead. Sealed segments keep an open-addressed table
-//! of row numbers (1.5 slots a row, linear probing); growing ones a hash table behind a lock that is held for one
-//! probe.
+//! An id may stand in several rows: each upsert adds one and leaves the older ones dead. Sealed segments keep an
+//! open-addressed table of row numbers (1.5 slots a row, linear probing) of the rows that were not dead when they were
+//! written: nobody looks for the others, and many rows of one id would be one long run of slots. Growing segments keep
+//! a hash table of their own.
 
 use lavandin_types::RecordIdRef;
 use xxhash_rust::xxh3::xxh3_64;
@@ -33,10 +33,10 @@ pub(crate) fn slot_count(rows: u32) -> usize {
     rows as usize + rows as usize / 2 + 1
 }
 
-/// Builds the table from the hashes of rows `0..`.
-pub(crate) fn build(rows: u32, hashes: impl Iterator<Item = u64>) -> Vec<u32> {
+/// Builds the table of a segment of `rows` rows from row numbers and the hashes of their ids.
+pub(crate) fn build(rows: u32, hashes: impl Iterator<Item = (u32, u64)>) -> Vec<u32> {
     let mut slots = vec![EMPTY; slot_count(rows)];
-    for (row, hash) in (0..rows).zip(hashes) {
+    for (row, hash) in hashes {
         let mut slot = start(hash, slots.len());
         while slots[slot] != EMPTY {
             slot = if slot + 1 == slots.len() { 0 } else { slot + 1 };

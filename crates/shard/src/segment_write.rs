@@ -115,8 +115,10 @@ fn write_file(
         sink.write(&rows_of(source).ordinal(source.row).to_le_bytes())?;
     }
     sink.end();
-    let hashes = plan.rows.iter().map(|source| id_table::hash_id(plan.id(source)));
-    let slots = id_table::build(header.rows, hashes);
+    let is_dead = |source: &Source| inputs[source.segment as usize].dead.contains(source.row);
+    let found = (0..).zip(&plan.rows).filter(|(_, source)| !is_dead(source));
+    let slots =
+        id_table::build(header.rows, found.map(|(row, source)| (row, id_table::hash_id(plan.id(source)))));
     file.section(Section::IdTable, std::iter::once(bytemuck::cast_slice(&slots)))?;
     let fields = plan.rows.iter().map(|source| rows_of(source).fields(source.row));
     let fields = write_section(fields);

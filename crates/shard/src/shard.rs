@@ -55,8 +55,6 @@ pub struct Shard {
     pub(crate) checkpointing: bool,
     /// Collections changed since `publish`.
     touched: Vec<CollectionId>,
-    /// Collections staged and not applied: what `discard_pending` clears.
-    staged: Vec<CollectionId>,
     /// Collections whose opening is staged and not applied.
     opening: BTreeMap<CollectionId, Schema>,
     /// Collections whose drop is staged and not applied.
@@ -101,7 +99,6 @@ impl Shard {
             retired: Vec::new(),
             checkpointing: false,
             touched: Vec::new(),
-            staged: Vec::new(),
             opening: BTreeMap::new(),
             dropping: Vec::new(),
         };
@@ -177,7 +174,9 @@ impl Shard {
     fn apply_op(&mut self, sequence: SequenceNumber, id: CollectionId, op: Op<'_>) -> Outcome {
         if let Op::Open(schema) = op {
             self.opening.remove(&id);
-            self.collections.entry(id).or_insert_with(|| Collection::new(id, schema, sequence));
+            let collection =
+                self.collections.entry(id).or_insert_with(|| Collection::new(id, schema, sequence));
+            collection.opened(sequence);
             return Outcome::Count(0);
         }
         if let Op::Drop = op {
@@ -215,37 +214,34 @@ impl Consumer for Shard {
     type Rejection = Rejection;
 
     fn prepare(&mut self, request: Request, out: &mut Vec<u8>) -> Result<CollectionId, Rejection> {
-        let id = match request {
+        match request {
             Request::Open { collection, schema } => {
                 self.prepare_open(collection, schema, out);
-                collection
+                Ok(collection)
             }
             Request::SetSchema { collection, schema } => {
-                self.known_or_opening(collection)?;
-                op::encode_set_schema(&schema, out);
-                collection
+                let known = self.known_or_opening(collection)?;
+                let Schema { element, dim, .. } = *known.schema;
+                op::encode_set_schema(&Schema { element, dim, ..schema }, out);
+                known.pending.staged_one();
+                Ok(collection)
             }
             Request::Drop { collection } => {
                 op::encode_drop(out);
                 self.dropping.push(collection);
-                collection
+                Ok(collection)
             }
             Request::Change { collection, change } => {
                 let limits = self.limits;
                 let known = self.known_or_opening(collection)?;
                 prepare::prepare(known, &limits, change, out)?;
-                collection
+                Ok(collection)
             }
-        };
-        self.staged.push(id);
-        Ok(id)
+        }
     }
 
     fn apply(&mut self, sequence: SequenceNumber, collection: CollectionId, bytes: &[u8]) -> Outcome {
         self.touched.push(collection);
-        if self.staged.len() <= 1 {
-            self.staged.clear();
-        }
         match Op::decode(bytes) {
             Some(op) => self.apply_op(sequence, collection, op),
             // The log's checksum held, so a later version wrote it; start-up refuses such logs by version.
@@ -254,13 +250,13 @@ impl Consumer for Shard {
     }
 
     fn discard_pending(&mut self) {
-        self.opening.clear();
         self.dropping.clear();
-        for id in self.staged.drain(..) {
-            if let Some(collection) = self.collections.get_mut(&id) {
-                collection.pending.clear();
+        for id in std::mem::take(&mut self.opening).into_keys() {
+            if self.collections.get(&id).is_some_and(Collection::is_placeholder) {
+                self.collections.remove(&id);
             }
         }
+        self.collections.values_mut().for_each(|collection| collection.pending.clear());
     }
 
     fn encode_outcome(outcome: &Outcome, out: &mut Vec<u8>) {

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn every_row_of_an_id_is_found() {
     let ids: Vec<u64> = (0..1000).chain([7, 7]).collect();
-    let hashes = ids.iter().map(|id| hash_id(RecordIdRef::Int(*id)));
+    let hashes = (0..).zip(ids.iter().map(|id| hash_id(RecordIdRef::Int(*id))));
     let slots = build(ids.len() as u32, hashes);
     for wanted in 0..1000u64 {
         let rows: Vec<u32> = candidates(&slots, hash_id(RecordIdRef::Int(wanted)))

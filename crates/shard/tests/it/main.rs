@@ -8,4 +8,3 @@ mod random_life;
 mod rejections;
 mod searches;
 mod store;
-mod tmp_quad;
