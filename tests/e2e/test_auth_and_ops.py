@@ -54,13 +54,14 @@ def fill(node: Node, rows: int = 3):
     node.post("/add", {**NAMED, "ids": list(range(rows)), "vectors": [[1.0, float(i)] for i in range(rows)]}).params
 
 
-class TestKeys:
-    @pytest.fixture(scope="class")
-    def guarded(self, tmp_path_factory):
-        node = Node(data_dir=tmp_path_factory.mktemp("guarded") / "node", key=KEY).start()
-        yield node
-        node.stop()
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory):
+    node = Node(data_dir=tmp_path_factory.mktemp("guarded") / "node", key=KEY).start()
+    yield node
+    node.stop()
 
+
+class TestKeys:
     @pytest.mark.parametrize("path", OPEN)
     def test_open_endpoints(self, guarded, path):
         assert ask(guarded, path).status == 200

@@ -8,6 +8,7 @@ two maps, before and after; what is found afterwards must be one of the two as a
 Refused requests (a duplicate among fresh ids, a wrong dimension) have the same map before and after.
 """
 
+import json
 import random
 import struct
 from dataclasses import dataclass, field
@@ -247,8 +248,6 @@ class AllottedRow:
 
 
 def json_body(payload) -> tuple:
-    import json
-
     return json.dumps(payload).encode(), {"Content-Type": "application/json"}
 
 

@@ -16,6 +16,7 @@
 //! cannot hold and which the engine looks for in what came as bytes.
 
 pub mod binary;
+mod cursor;
 mod error;
 mod fields;
 mod id;

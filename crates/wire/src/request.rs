@@ -1,8 +1,9 @@
 //! The bodies of JSON requests.
 //!
 //! Unknown keys are ignored, because clients send some that mean nothing here. Where a default exists, `null` asks
-//! for it. A value of the wrong type, a missing key without a default and malformed text are errors that say where.
+//! for it. A value of the wrong type, a missing or repeated key and malformed text are errors that say where.
 
+use crate::cursor::Cursor;
 use crate::{FieldsList, Ids, OneOrManyIds, Vector, VectorRows, WireError, id::OneId};
 use lavandin_types::RecordId;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
@@ -12,152 +13,291 @@ use std::fmt;
 /// What scores of approximate searches are rounded to where a request does not say.
 pub const EPS: f64 = 1e-4;
 
-/// Reads a body.
-pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, WireError> {
-    Ok(serde_json::from_slice(body)?)
+/// Tuning values of an index by name.
+pub type Parameters = BTreeMap<String, serde_json::Number>;
+
+/// A body of its own kind.
+pub trait Body: Sized {
+    fn read(body: &[u8]) -> Result<Self, WireError>;
 }
 
-/// Declares a body that names a collection.
-macro_rules! collection_requests {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$attribute:meta])* $field:ident : $type:ty,)* })*) => {$(
-        $(#[$doc])*
-        #[derive(Clone, Debug, serde::Deserialize)]
-        pub struct $name {
-            pub database_name: String,
-            pub collection_name: String,
-            $($(#[$attribute])* pub $field: $type,)*
+/// Reads a body.
+pub fn parse<T: Body>(body: &[u8]) -> Result<T, WireError> {
+    T::read(body)
+}
+
+/// A value of a body.
+trait Value: Sized {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, WireError>;
+
+    /// `None` where null asks for the default.
+    fn read_or_null(cursor: &mut Cursor<'_>) -> Result<Option<Self>, WireError> {
+        if cursor.take_null() { Ok(None) } else { Self::read(cursor).map(Some) }
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
+        T::read_or_null(cursor)
+    }
+
+    fn read_or_null(cursor: &mut Cursor<'_>) -> Result<Option<Self>, WireError> {
+        Self::read(cursor).map(Some)
+    }
+}
+
+impl Value for Vector {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
+        Vector::read(cursor)
+    }
+}
+
+impl Value for VectorRows {
+    fn read(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
+        VectorRows::read(cursor)
+    }
+}
+
+macro_rules! values_of_serde {
+    ($($type:ty),*) => {$(
+        impl Value for $type {
+            fn read(cursor: &mut Cursor<'_>) -> Result<Self, WireError> {
+                cursor.value()
+            }
         }
     )*};
 }
 
-/// A body that names a database.
-#[derive(Clone, Debug, serde::Deserialize)]
-pub struct Database {
-    pub database_name: String,
-    #[serde(default, deserialize_with = "bool_or_false")]
-    pub drop_if_exists: bool,
+values_of_serde!(String, bool, f64, u32, Count, AnyId, Ids, OneOrManyIds, FieldsList, Ignored, Parameters);
+
+/// Declares bodies: `name: type` must be there, `name: type = default` need not; `as "key"` where the key differs.
+macro_rules! bodies {
+    ($($(#[$doc:meta])* $name:ident {
+        $($(#[$about:meta])* $field:ident $(as $key:literal)? : $type:ty $(= $default:expr)?,)*
+    })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name {
+            $($(#[$about])* pub $field: $type,)*
+        }
+
+        impl Body for $name {
+            fn read(body: &[u8]) -> Result<Self, WireError> {
+                $(let mut $field: Option<$type> = None;)*
+                let mut seen = Vec::new();
+                Cursor::new(body).object(|cursor, key| {
+                    $(if key == key!($field $($key)?).as_bytes() {
+                        once(cursor, &mut seen, key!($field $($key)?))?;
+                        $field = read_value!(cursor $(, $default)?)?;
+                        return Ok(());
+                    })*
+                    cursor.skip()
+                })?;
+                Ok(Self { $($field: or_default!(body, $field, key!($field $($key)?) $(, $default)?),)* })
+            }
+        }
+    )*};
 }
 
-collection_requests! {
+macro_rules! key {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
+}
+
+macro_rules! read_value {
+    ($cursor:ident) => {
+        Value::read($cursor).map(Some)
+    };
+    ($cursor:ident, $default:expr) => {
+        Value::read_or_null($cursor)
+    };
+}
+
+macro_rules! or_default {
+    ($body:ident, $field:ident, $key:expr) => {
+        $field.ok_or_else(|| missing(body_end($body), $key))?
+    };
+    ($body:ident, $field:ident, $key:expr, $default:expr) => {
+        $field.unwrap_or($default)
+    };
+}
+
+/// Refuses a key that was there before.
+fn once(cursor: &Cursor<'_>, seen: &mut Vec<&'static str>, key: &'static str) -> Result<(), WireError> {
+    if seen.contains(&key) {
+        return Err(cursor.wrong(&format!("duplicate field `{key}`")));
+    }
+    seen.push(key);
+    Ok(())
+}
+
+fn missing((line, column): (usize, usize), key: &str) -> WireError {
+    WireError::Value { message: format!("missing field `{key}`"), line, column }
+}
+
+/// Line and column of the last byte.
+fn body_end(body: &[u8]) -> (usize, usize) {
+    let line = body.iter().filter(|byte| **byte == b'\n').count() + 1;
+    (line, body.iter().rev().take_while(|byte| **byte != b'\n').count())
+}
+
+bodies! {
+    /// A body that names a database.
+    Database {
+        database_name: String,
+        drop_if_exists: bool = false,
+    }
+
     /// A body that names a collection and nothing else.
-    Collection {}
+    Collection {
+        database_name: String,
+        collection_name: String,
+    }
 
     /// `/required_collection`.
     RequireCollection {
-        /// `None` and 0 leave the dimension to the first write.
-        #[serde(default)]
-        dim: Option<u32>,
-        #[serde(default, deserialize_with = "bool_or_false")]
-        drop_if_exists: bool,
-        #[serde(default)]
-        description: Option<String>,
-        #[serde(default)]
-        dtypes: Option<String>,
+        database_name: String,
+        collection_name: String,
+        /// 0 leaves the dimension to the first write.
+        dim: u32 = 0,
+        drop_if_exists: bool = false,
+        description: Option<String> = None,
+        dtypes: Option<String> = None,
     }
 
     /// `/update_description`, `/update_collection_description`.
     Describe {
-        #[serde(default)]
-        description: Option<String>,
+        database_name: String,
+        collection_name: String,
+        description: Option<String> = None,
     }
 
     /// `/add` and `/upsert`.
     Write {
+        database_name: String,
+        collection_name: String,
         ids: Ids,
         vectors: VectorRows,
-        #[serde(default)]
-        fields: Option<FieldsList>,
+        fields: Option<FieldsList> = None,
     }
 
     /// `/delete` and `/restore`.
     SelectIds {
+        database_name: String,
+        collection_name: String,
         ids: OneOrManyIds,
     }
 
     /// `/commit`.
     Commit {
+        database_name: String,
+        collection_name: String,
         /// Records that an old client had kept back; only their number matters.
-        #[serde(default)]
-        items: Option<Vec<serde::de::IgnoredAny>>,
+        items: Ignored = Ignored(0),
     }
 
     /// `/build_index`.
     BuildIndex {
-        #[serde(default)]
-        index_mode: Option<String>,
-        #[serde(default)]
-        n_clusters: Option<u64>,
-        #[serde(default)]
-        params: Option<BTreeMap<String, serde_json::Number>>,
+        database_name: String,
+        collection_name: String,
+        index_mode: Option<String> = None,
+        n_clusters: Option<Count> = None,
+        params: Option<Parameters> = None,
     }
 
     /// `/search` and `/search_profile`.
     Search {
+        database_name: String,
+        collection_name: String,
         vector: Vector,
-        #[serde(default = "ten", deserialize_with = "count_or::<_, 10>")]
-        k: u64,
-        #[serde(default, rename = "where")]
-        filter: Option<String>,
-        #[serde(default, deserialize_with = "bool_or_false")]
-        return_fields: bool,
-        #[serde(default)]
-        vector_field: Option<String>,
-        #[serde(default = "ten", deserialize_with = "count_or::<_, 10>")]
-        nprobe: u64,
-        #[serde(default, deserialize_with = "bool_or_false")]
-        approx: bool,
+        k: Count = Count(10),
+        filter as "where": Option<String> = None,
+        return_fields: bool = false,
+        vector_field: Option<String> = None,
+        nprobe: Count = Count(10),
+        approx: bool = false,
         /// `None` where it was null: how infinity looks in JSON, and a wish not to round.
-        #[serde(default = "eps")]
-        eps: Option<f64>,
+        eps: Option<f64> = Some(EPS),
     }
 
     /// `/batch_search`.
     BatchSearch {
+        database_name: String,
+        collection_name: String,
         vectors: VectorRows,
-        #[serde(default = "ten", deserialize_with = "count_or::<_, 10>")]
-        k: u64,
-        #[serde(default, rename = "where")]
-        filter: Option<String>,
-        #[serde(default, deserialize_with = "bool_or_false")]
-        return_fields: bool,
-        #[serde(default)]
-        vector_field: Option<String>,
-        #[serde(default = "ten", deserialize_with = "count_or::<_, 10>")]
-        nprobe: u64,
+        k: Count = Count(10),
+        filter as "where": Option<String> = None,
+        return_fields: bool = false,
+        vector_field: Option<String> = None,
+        nprobe: Count = Count(10),
     }
 
     /// `/search_range`.
     SearchRange {
+        database_name: String,
+        collection_name: String,
         vector: Vector,
         threshold: f64,
-        #[serde(default = "thousand", deserialize_with = "count_or::<_, 1000>")]
-        max_results: u64,
+        max_results: Count = Count(1000),
     }
 
     /// `/query` and `/query_vectors`.
     Query {
-        #[serde(default, rename = "where")]
-        filter: Option<String>,
-        #[serde(default)]
-        filter_ids: Option<OneOrManyIds>,
-        #[serde(default, deserialize_with = "bool_or_false")]
-        return_ids_only: bool,
+        database_name: String,
+        collection_name: String,
+        filter as "where": Option<String> = None,
+        filter_ids: Option<OneOrManyIds> = None,
+        return_ids_only: bool = false,
     }
 
     /// `/head` and `/tail`.
     Ends {
-        #[serde(default = "five", deserialize_with = "count_or::<_, 5>")]
-        n: u64,
+        database_name: String,
+        collection_name: String,
+        n: Count = Count(5),
     }
 
     /// `/read_by_only_id`.
     Read {
+        database_name: String,
+        collection_name: String,
         id: OneOrManyIds,
     }
 
     /// `/is_id_exists`.
     IdExists {
+        database_name: String,
+        collection_name: String,
         id: AnyId,
+    }
+}
+
+/// A non-negative integer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(transparent)]
+pub struct Count(pub u64);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CountVisitor).map(Self)
+    }
+}
+
+struct CountVisitor;
+
+impl Visitor<'_> for CountVisitor {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a non-negative integer")
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
+        Ok(value)
     }
 }
 
@@ -172,48 +312,13 @@ impl<'de> Deserialize<'de> for AnyId {
     }
 }
 
-fn eps() -> Option<f64> {
-    Some(EPS)
-}
+/// A list of which only the length is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ignored(pub usize);
 
-fn five() -> u64 {
-    5
-}
-
-fn ten() -> u64 {
-    10
-}
-
-fn thousand() -> u64 {
-    1000
-}
-
-fn bool_or_false<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(Option::<bool>::deserialize(deserializer)?.unwrap_or(false))
-}
-
-/// A non-negative integer, `DEFAULT` where it is null.
-fn count_or<'de, D: Deserializer<'de>, const DEFAULT: u64>(deserializer: D) -> Result<u64, D::Error> {
-    deserializer.deserialize_any(CountVisitor { default: DEFAULT })
-}
-
-struct CountVisitor {
-    default: u64,
-}
-
-impl Visitor<'_> for CountVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a non-negative integer")
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
-        Ok(value)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<u64, E> {
-        Ok(self.default)
+impl<'de> Deserialize<'de> for Ignored {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Vec::<serde::de::IgnoredAny>::deserialize(deserializer).map(|items| Self(items.len()))
     }
 }
 

@@ -11,7 +11,6 @@ use bytes::Bytes;
 use lavandin_node::{CallContext, NodeError, Outcome};
 use lavandin_types::{ErrorCode, RequestId};
 use lavandin_wire::{ReplyWriter, request};
-use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ use std::time::{Duration, Instant};
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
 /// Larger bodies are parsed away from the threads that serve connections: about 0.3 ms of work.
-const PARSED_IN_PLACE_MAX: usize = 96 << 10;
+const PARSED_IN_PLACE_MAX: usize = 256 << 10;
 
 /// One request on its way through a handler.
 pub(crate) struct Call {
@@ -76,7 +75,7 @@ impl Call {
     }
 
     /// Reads a JSON body.
-    pub(crate) async fn json<T: DeserializeOwned + Send + 'static>(&mut self) -> Result<T, ApiError> {
+    pub(crate) async fn json<T: request::Body + Send + 'static>(&mut self) -> Result<T, ApiError> {
         self.expect_type("application/json").await?;
         let limit = self.app.config.json_bytes_max;
         let body = self.read(limit).await?;

@@ -54,6 +54,7 @@ pub(crate) async fn serve_nothing(
         Err(error) => error,
         Ok(()) => no_route(&method, &path, allowed),
     };
+    drain(request.into_body()).await;
     let mut response = finish(&app, Err(error), request_id, (method.as_str(), &path), started);
     if let Some(allowed) = allowed.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) {
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));

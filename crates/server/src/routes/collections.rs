@@ -93,7 +93,7 @@ async fn require(mut call: Call) -> Done {
     let request: request::RequireCollection = call.json().await?;
     let (database, name) = (&request.database_name, &request.collection_name);
     let wanted = RequireCollection {
-        dim: request.dim.unwrap_or(0),
+        dim: request.dim,
         element: element_named(request.dtypes.as_deref())?,
         description: request.description,
         drop_if_exists: request.drop_if_exists,
@@ -181,7 +181,7 @@ async fn path(mut call: Call) -> Done {
 
 async fn commit(mut call: Call) -> Done {
     let request: request::Commit = call.json().await?;
-    if request.items.as_ref().is_some_and(|items| !items.is_empty()) {
+    if request.items.0 > 0 {
         return Err(ApiError::not_implemented("records inside /commit (send them to /add first)"));
     }
     let (database, name, context) = (&request.database_name, &request.collection_name, call.context()?);

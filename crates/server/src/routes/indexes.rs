@@ -75,7 +75,7 @@ fn parameters(request: &request::BuildIndex) -> Result<(BuildParameters, Vec<(St
             }
         }
     }
-    if request.n_clusters == Some(0) {
+    if request.n_clusters == Some(request::Count(0)) {
         return Err(ApiError::invalid("n_clusters must be greater than 0"));
     }
     Ok((known, others))

@@ -125,13 +125,13 @@ async fn query_vectors(mut call: Call) -> Done {
 
 async fn head(mut call: Call) -> Done {
     let request: request::Ends = call.json().await?;
-    let which = Which::First(call.check_top_k("n", request.n)?);
+    let which = Which::First(call.check_top_k("n", request.n.0)?);
     listing(&call, (&request.database_name, &request.collection_name), which, "head", Shape::Columns).await
 }
 
 async fn tail(mut call: Call) -> Done {
     let request: request::Ends = call.json().await?;
-    let which = Which::Last(call.check_top_k("n", request.n)?);
+    let which = Which::Last(call.check_top_k("n", request.n.0)?);
     listing(&call, (&request.database_name, &request.collection_name), which, "tail", Shape::Columns).await
 }
 

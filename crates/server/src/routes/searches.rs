@@ -138,9 +138,9 @@ fn asked_of(request: &mut request::Search) -> Asked<'_> {
         collection: &request.collection_name,
         queries: std::mem::take(&mut request.vector.0),
         count: 1,
-        k: request.k,
+        k: request.k.0,
         filter: request.filter.as_deref(),
-        probe: request.nprobe,
+        probe: request.nprobe.0,
         with_fields: request.return_fields,
         round_to: rounding(request.approx, request.eps),
     }
@@ -153,7 +153,7 @@ async fn search(mut call: Call) -> Done {
     let hits = found.results.first().map_or(&[][..], Vec::as_slice);
     let items = HitsJson {
         hits: hits_of(hits),
-        k: Some(request.k),
+        k: Some(request.k.0),
         with_fields: request.return_fields,
         extra: &[("vector_field", "default")],
     };
@@ -170,9 +170,9 @@ async fn batch(mut call: Call) -> Done {
         collection: &request.collection_name,
         queries: request.vectors.numbers,
         count: request.vectors.rows,
-        k: request.k,
+        k: request.k.0,
         filter: request.filter.as_deref(),
-        probe: request.nprobe,
+        probe: request.nprobe.0,
         with_fields: request.return_fields,
         round_to: None,
     };
@@ -196,7 +196,7 @@ async fn profile(mut call: Call) -> Done {
     let hits = found.results.first().map_or(&[][..], Vec::as_slice);
     let items = HitsJson {
         hits: hits_of(hits),
-        k: Some(request.k),
+        k: Some(request.k.0),
         with_fields: request.return_fields,
         extra: &[("index", mode.as_str())],
     };
@@ -223,7 +223,7 @@ async fn profile(mut call: Call) -> Done {
 async fn range(mut call: Call) -> Done {
     let request: request::SearchRange = call.json().await?;
     let (database, collection) = (&request.database_name, &request.collection_name);
-    let most = call.check_top_k("max_results", request.max_results)?;
+    let most = call.check_top_k("max_results", request.max_results.0)?;
     let context = call.context()?;
     let threshold = request.threshold as f32;
     let hits =
