@@ -34,11 +34,14 @@ impl Node {
         }
         let other = other.into_iter().map(|(name, value)| (name, value.to_string())).collect();
         let index = IndexDefinition { mode: mode.as_str().to_owned(), build: parameters, other };
-        self.set_index(context, info.id, Some(index)).await?;
         if mode.wants_graph() {
-            self.build_graphs(context, info.id).await?;
+            // Sealed and merged first, so that one graph is built over all rows instead of one over each part.
+            self.ask(context, |answer| Event::Checkpoint { answer }).await?;
+            self.send(Event::WantMerge { collection: info.id })?;
+            self.wait_for_jobs(info.id).await?;
         }
-        Ok(())
+        self.set_index(context, info.id, Some(index)).await?;
+        self.wait_for_jobs(info.id).await
     }
 
     /// Goes back to exact scans by inner product.
@@ -85,12 +88,10 @@ impl Node {
         }
     }
 
-    /// Seals, merges and indexes what the collection holds now. Bounded by the work, not by the call's deadline: the
+    /// Waits until the collection's merges and graph builds are done. Bounded by the work, not by a call's deadline: the
     /// client waits for its index, and gives up by hanging up.
-    async fn build_graphs(&self, context: &CallContext, collection: CollectionId) -> Result<(), NodeError> {
+    async fn wait_for_jobs(&self, collection: CollectionId) -> Result<(), NodeError> {
         let mut progress = self.progress.clone();
-        self.ask(context, |answer| Event::Checkpoint { answer }).await?;
-        self.send(Event::WantMerge { collection })?;
         loop {
             progress.borrow_and_update();
             let failures = self.failed_jobs();

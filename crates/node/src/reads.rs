@@ -136,7 +136,10 @@ impl Node {
     /// The names of all fields, in the order in which they first appeared.
     pub fn field_names(&self, database: &str, name: &str) -> Result<Vec<String>, NodeError> {
         let info = self.lookup(database, name)?;
-        Ok(self.reader.view(info.id).map(|view| lavandin_shard::field_names(&view)).unwrap_or_default())
+        match self.reader.view(info.id) {
+            Some(view) => Ok(lavandin_shard::field_names(&view)?),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn check_search(&self, search: &Search) -> Result<(), NodeError> {

@@ -59,16 +59,16 @@ pub(crate) fn field_kinds(view: &View) -> Vec<(String, Kinds)> {
     all
 }
 
-/// The rows of a segment that match, dead ones included. Sealed segments remember recent filters.
+/// The rows of a segment that match, dead ones included. Segments remember recent filters.
 fn matching(segment: &Segment, filter: &Filter) -> Arc<Selection> {
     match &segment.rows {
-        Rows::Growing(rows) => {
+        Rows::Growing(rows) => rows.filters.get_or_select(filter, segment.len, || {
             let fields = rows.fields.view(segment.len);
-            Arc::new(filter.select(&WithIds { fields: &fields, rows: &segment.rows }))
-        }
-        Rows::Sealed(rows) => rows
-            .filters
-            .get_or_select(filter, || filter.select(&WithIds { fields: &rows.fields, rows: &segment.rows })),
+            filter.select(&WithIds { fields: &fields, rows: &segment.rows })
+        }),
+        Rows::Sealed(rows) => rows.filters.get_or_select(filter, segment.len, || {
+            filter.select(&WithIds { fields: &rows.fields, rows: &segment.rows })
+        }),
     }
 }
 

@@ -4,6 +4,7 @@
 //! that names how many rows it sees. Rows never move and never change; deletion and replacement are the view's
 //! tombstones. Deliberately absent: durability (the group's log has it) and any removal of rows.
 
+use crate::filter_cache::FilterCache;
 use crate::id_table::hash_id;
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
@@ -34,6 +35,7 @@ pub(crate) struct Growing {
     id_strings: AppendBlobs,
     ordinals: AppendRows<u64>,
     pub(crate) fields: GrowingFields,
+    pub(crate) filters: FilterCache,
     field_bytes: AtomicU64,
     /// For each row, the row that carried its id before it.
     older: AppendRows<u32>,
@@ -107,6 +109,7 @@ impl GrowingWriter {
             id_strings: id_strings.reader(),
             ordinals: ordinals.reader(),
             fields: fields.reader(),
+            filters: FilterCache::default(),
             field_bytes: AtomicU64::new(0),
             older: older.reader(),
             newest_by_id: RwLock::new(HashTable::new()),

@@ -6,9 +6,9 @@ use crate::jobs::{
 };
 use crate::merge_policy;
 use crate::schema::Schema;
-use crate::sealed::{Sealed, graph_file_name, path, rows_file_name};
+use crate::sealed::Sealed;
 use crate::segment::{Rows, Segment};
-use crate::segment_write::DROPPED;
+use crate::segment_write::{self, DROPPED};
 use crate::shard::Shard;
 use lavandin_types::{CollectionId, SegmentId};
 use std::sync::Arc;
@@ -61,11 +61,6 @@ impl Shard {
         }))
     }
 
-    /// A checkpoint failed or could not be stored; its segments stay as they are until the next one.
-    pub fn abandon_checkpoint(&mut self) {
-        self.checkpointing = false;
-    }
-
     /// The merges and graph builds that are due. Each is handed out once.
     pub fn take_jobs(&mut self) -> Vec<Job> {
         let mut jobs = Vec::new();
@@ -111,10 +106,14 @@ impl Shard {
         }
     }
 
-    /// A merge or graph job failed: a later `take_jobs` may hand it out again.
+    /// A job failed, or its result could not be stored: a later `take_checkpoint` or `take_jobs` may hand it out again.
     pub fn abandon(&mut self, job: &Job) {
         match job {
-            Job::Checkpoint(_) => self.abandon_checkpoint(),
+            Job::Checkpoint(job) => {
+                self.checkpointing = false;
+                // Perhaps the checkpoint is durable and names these files; the next one will name others.
+                self.retired.extend(job.retired.iter().copied().chain(job.growing_ids()));
+            }
             Job::Merge(job) => {
                 self.retired.push(job.id);
                 if let Some(collection) = self.collections.get_mut(&job.collection) {
@@ -133,7 +132,7 @@ impl Shard {
         }
     }
 
-    /// Whether every sealed row that should be in a graph is, and nothing is on its way there.
+    /// Whether no merge is due or under way, and every sealed row that should be in a graph is.
     pub fn is_index_complete(&self, id: CollectionId) -> bool {
         self.collections.get(&id).is_none_or(Collection::is_index_complete)
     }
@@ -154,11 +153,7 @@ impl Shard {
             }
             collection.publish_layout();
         }
-        for id in result.retired {
-            // A file that stays is removed by the next start.
-            let _ = self.directory.remove(&path(&rows_file_name(id)));
-            let _ = self.directory.remove(&path(&graph_file_name(id)));
-        }
+        result.retired.into_iter().for_each(|id| segment_write::remove(&*self.directory, id));
     }
 
     fn install_merge(&mut self, result: MergeResult) -> bool {
@@ -199,7 +194,7 @@ impl Collection {
             has_strings: self.has_strings,
             digest: self.digest,
             segments: self.segments.clone(),
-            damage: self.damage.clone(),
+            incomplete: self.incomplete().cloned(),
             sequence: self.sequence(),
         }
     }
@@ -230,14 +225,13 @@ impl Collection {
     }
 
     fn is_index_complete(&self) -> bool {
-        let Some(index) = self.schema.index.as_ref().filter(|index| index.mode.wants_graph()) else {
-            return true;
+        let merges = self.merging || merge_policy::choose(&self.segments, self.merge_wanted).is_some();
+        let index = self.schema.index.as_ref().filter(|index| index.mode.wants_graph());
+        let lacks_graph = |sealed: &Arc<Sealed>| {
+            sealed.rows >= GRAPH_ROWS_MIN && index.is_some_and(|index| !sealed.has_graph_for(index))
         };
-        let due = merge_policy::choose(&self.segments, self.merge_wanted).is_some();
-        self.damage.is_some()
-            || (!self.merging
-                && !due
-                && self.sealed().all(|sealed| sealed.rows < GRAPH_ROWS_MIN || sealed.has_graph_for(index)))
+        // A damaged collection takes no jobs, so there is nothing to wait for.
+        self.damage.is_some() || !(merges || self.sealed().any(lacks_graph))
     }
 }
 

@@ -40,13 +40,13 @@ impl From<&BuildParameters> for Parameters {
 /// The beam of a search that asks for `k` rows with HNSW's search parameter `ef`, in a graph of `rows` rows.
 ///
 /// A user who leaves `ef` at 10 and asks for 10 rows gets a recall of 0.96 to 0.97 on the data above; an HNSW at its own ef
-/// of 10 gives 0.82 to 0.88. Wider requests get what they ask for, and graphs beyond 100,000 rows
-/// an eighth more for each doubling, which keeps the recall.
+/// of 10 gives 0.82 to 0.88. Wider requests get what they ask for. Beyond 100,000 rows the beam grows with the power 0.4
+/// of the rows, which kept the recall (0.96) at 600,000 rows of the same clusters, where neighbours lie denser.
 pub fn beam_for(ef: usize, k: usize, rows: u32) -> usize {
     let asked = ef.max(k).max(1);
     let beam = asked + 14.max(asked / 8);
-    let doublings = (rows / 100_000).checked_ilog2().unwrap_or(0) as usize;
-    (beam + beam * doublings / 8).min(rows.max(1) as usize)
+    let growth = (f64::from(rows) / 100_000.0).max(1.0).powf(0.4);
+    ((beam as f64 * growth) as usize).min(rows.max(1) as usize)
 }
 
 #[cfg(test)]
