@@ -13,7 +13,8 @@ use crate::collection::Saved;
 use crate::error::Damage;
 use crate::graph_file;
 use crate::op::{decode_schema, encode_schema, read_u32, read_u64, take};
-use crate::sealed::{Sealed, graph_file_name, rows_file_name};
+use crate::schema::Schema;
+use crate::sealed::{Sealed, graph_file_name, path, rows_file_name};
 use crate::segment::{Rows, Segment};
 use lavandin_group::MultisetHash;
 use lavandin_storage::Directory;
@@ -98,7 +99,7 @@ fn decode(directory: &dyn Directory, payload: &[u8]) -> Result<Loaded, Damage> {
     for _ in 0..count {
         let (mut saved, places) = decode_collection(&mut rest).ok_or_else(malformed)?;
         for place in places {
-            saved.segments.push(open_segment(directory, place)?);
+            saved.segments.push(open_segment(directory, &saved.schema, place)?);
         }
         collections.push(saved);
     }
@@ -124,21 +125,25 @@ fn decode_collection(rest: &mut &[u8]) -> Option<(Saved, Vec<Place>)> {
     let mut places = Vec::new();
     for _ in 0..read_u32(rest)? {
         let (id, rows) = (SegmentId::new(read_u64(rest)?), read_u32(rest)?);
-        places.push(Place { id, rows, dead: decode_set(rest, rows)?, deleted: decode_set(rest, rows)? });
+        let (dead, deleted) = (decode_set(rest, rows)?, decode_set(rest, rows)?);
+        let is_disjoint = deleted.iter().all(|row| !dead.contains(row));
+        is_disjoint.then(|| places.push(Place { id, rows, dead, deleted }))?;
     }
     let digest = MultisetHash::from_value(digest);
-    let (segments, damage) = (Vec::new(), None);
-    Some((
-        Saved { id, schema, next_ordinal, max_int, has_strings, digest, segments, damage, sequence },
-        places,
-    ))
+    let (segments, incomplete) = (Vec::new(), None);
+    let saved =
+        Saved { id, schema, next_ordinal, max_int, has_strings, digest, segments, incomplete, sequence };
+    Some((saved, places))
 }
 
-fn open_segment(directory: &dyn Directory, place: Place) -> Result<Segment, Damage> {
+fn open_segment(directory: &dyn Directory, schema: &Schema, place: Place) -> Result<Segment, Damage> {
     let sealed = Sealed::open(directory, place.id)?;
+    let damage = |what: String| Err(Damage::new(&path(&rows_file_name(place.id)), what));
     if sealed.rows != place.rows {
-        let what = format!("it holds {} rows where the checkpoint counts {}", sealed.rows, place.rows);
-        return Err(Damage::new(&rows_file_name(place.id), what));
+        return damage(format!("it holds {} rows where the checkpoint counts {}", sealed.rows, place.rows));
+    }
+    if sealed.element != schema.element || sealed.dim != schema.dim as usize {
+        return damage("its vectors are not of the collection's form".to_owned());
     }
     graph_file::attach_saved(directory, &sealed);
     let mut segment = Segment::new(Rows::Sealed(Arc::new(sealed)), place.rows);
@@ -188,3 +193,6 @@ fn decode_set(rest: &mut &[u8], rows: u32) -> Option<Selection> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -46,6 +46,10 @@ pub enum Rejection {
     TooManyVectors { vectors: u64, limit: u64 },
     #[error("Invalid argument: the collection's vectors would take {bytes} bytes; their limit is {limit}")]
     TooManyBytes { bytes: u64, limit: u64 },
+    #[error(
+        "Invalid argument: the request takes {bytes} bytes in the log; the limit is {limit}, so split it"
+    )]
+    TooLarge { bytes: usize, limit: usize },
     #[error("Invalid argument: malformed fields")]
     MalformedFields,
     #[error("Collection not found")]
@@ -59,6 +63,7 @@ impl Rejection {
         match self {
             Self::Exists(_) | Self::Repeated(_) => ErrorCode::InvalidArgument,
             Self::UnknownCollection => ErrorCode::NotFound,
+            Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::Damaged(_) => ErrorCode::DataCorrupt,
             _ => ErrorCode::InvalidArgument,
         }

@@ -6,7 +6,7 @@
 //! - *Graph*: builds a segment's graph index and saves it beside the rows.
 //!
 //! A job reads immutable segments only; what changed meanwhile (tombstones) is carried over when its result is
-//! installed. A job that fails leaves no trace but its files, which the next start removes.
+//! installed. A job that fails leaves no trace, its files removed; what a crash leaves of files the next start removes.
 
 use crate::checkpoint::{self, CollectionPart};
 use crate::collection::Saved;
@@ -108,11 +108,7 @@ impl Job {
     /// Rows that the job has to handle.
     pub fn rows(&self) -> u64 {
         match self {
-            Self::Checkpoint(job) => {
-                let growing = |segment: &&Segment| matches!(segment.rows, Rows::Growing(_));
-                let segments = job.captures.iter().flat_map(|capture| &capture.saved.segments);
-                segments.filter(growing).map(|segment| u64::from(segment.len)).sum()
-            }
+            Self::Checkpoint(job) => job.growing().map(|(_, segment, _)| u64::from(segment.len)).sum(),
             Self::Merge(job) => job.inputs.iter().map(|segment| u64::from(segment.len)).sum(),
             Self::Graph(job) => u64::from(job.sealed.rows),
         }
@@ -139,20 +135,43 @@ impl Job {
 
 impl CheckpointJob {
     fn run(&self) -> Result<CheckpointResult, Damage> {
+        if let Some(damage) = self.captures.iter().find_map(|capture| capture.saved.incomplete.clone()) {
+            return Err(damage);
+        }
         let mut sealed = Vec::new();
-        for Capture { saved, ids } in &self.captures {
-            for (segment, id) in saved.segments.iter().zip(ids) {
-                let Rows::Growing(growing) = &segment.rows else { continue };
-                let inputs = [segment.clone()];
-                let plan = Plan::seal(&inputs);
-                let written = segment_write::write(&*self.directory, *id, saved.id, &saved.schema, &plan)?;
-                sealed.push((saved.id, Arc::clone(growing), Arc::new(written)));
+        for (saved, segment, id) in self.growing() {
+            let Rows::Growing(growing) = &segment.rows else { continue };
+            let inputs = [segment.clone()];
+            let plan = Plan::seal(&inputs);
+            match segment_write::write(&*self.directory, id, saved.id, &saved.schema, &plan) {
+                Ok(written) => sealed.push((saved.id, Arc::clone(growing), Arc::new(written))),
+                Err(damage) => {
+                    // Nothing names them, and a full disk needs the space.
+                    sealed
+                        .iter()
+                        .for_each(|(_, _, sealed)| segment_write::remove(&*self.directory, sealed.id));
+                    return Err(damage);
+                }
             }
         }
         let parts: Vec<CollectionPart<'_>> =
             self.captures.iter().map(|Capture { saved, ids }| CollectionPart { saved, ids }).collect();
         let payload = checkpoint::encode(self.next_segment, &parts);
         Ok(CheckpointResult { payload, sealed, retired: self.retired.clone() })
+    }
+}
+
+impl CheckpointJob {
+    /// The ids under which growing segments are sealed.
+    pub(crate) fn growing_ids(&self) -> impl Iterator<Item = SegmentId> {
+        self.growing().map(|(_, _, id)| id)
+    }
+
+    fn growing(&self) -> impl Iterator<Item = (&Saved, &Segment, SegmentId)> {
+        let all = self.captures.iter().flat_map(|Capture { saved, ids }| {
+            saved.segments.iter().zip(ids).map(move |(segment, id)| (saved, segment, *id))
+        });
+        all.filter(|(_, segment, _)| matches!(segment.rows, Rows::Growing(_)))
     }
 }
 

@@ -13,6 +13,7 @@ use crate::view::locate;
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use hashbrown::HashSet;
+use lavandin_group::OP_BYTES_MAX;
 use lavandin_types::{ElementType, FieldsRef, Metric, RecordId, RecordIdRef};
 
 /// Longest string id.
@@ -65,6 +66,11 @@ impl Pending {
         self.max_int = self.max_int.max(largest_int(ids));
     }
 
+    /// An operation is staged.
+    pub(crate) fn staged_one(&mut self) {
+        self.operations += 1;
+    }
+
     /// One staged operation has been applied; when none is left, nothing is pending.
     pub(crate) fn applied_one(&mut self) {
         self.operations = self.operations.saturating_sub(1);
@@ -90,6 +96,7 @@ pub(crate) fn prepare(
     change: Change,
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
+    let start = out.len();
     match change {
         Change::Add(batch) => prepare_write(collection, limits, batch, false, out)?,
         Change::Upsert(batch) => {
@@ -108,12 +115,18 @@ pub(crate) fn prepare(
         }
         Change::Compact => op::encode_compact(out),
     }
-    collection.pending.operations += 1;
+    check_size(out.len() - start)?;
+    collection.pending.staged_one();
     Ok(())
+}
+
+fn check_size(bytes: usize) -> Result<(), Rejection> {
+    (bytes <= OP_BYTES_MAX).then_some(()).ok_or(Rejection::TooLarge { bytes, limit: OP_BYTES_MAX })
 }
 
 /// What can be said of a batch without its collection, for who must decide something before it is staged.
 pub fn check_batch(batch: &RecordBatch) -> Result<(), Rejection> {
+    check_shape(batch.vectors.dim.max(1), batch)?;
     check_numbers(&batch.vectors, Metric::Ip)?;
     check_fields(batch.fields.as_deref(), batch.ids.len())?;
     check_ids(batch.ids.iter())?;
@@ -128,8 +141,8 @@ fn prepare_write(
     upsert: bool,
     out: &mut Vec<u8>,
 ) -> Result<(), Rejection> {
-    let rows = batch.ids.len();
-    check_shape(collection, &batch, rows)?;
+    let (rows, start) = (batch.ids.len(), out.len());
+    check_shape(collection.schema.dim, &batch)?;
     check_numbers(&batch.vectors, collection.schema.metric())?;
     check_width(&batch.vectors, collection.schema.element)?;
     check_fields(batch.fields.as_deref(), rows)?;
@@ -162,18 +175,21 @@ fn prepare_write(
     op::encode_write_header(upsert, &batch.ids, batch.fields.is_some(), out);
     append_vectors(&batch.vectors, collection.schema.element, out);
     out.extend_from_slice(batch.fields.as_deref().unwrap_or_default());
+    check_size(out.len() - start)?;
     collection.pending.insert(&batch.ids);
     Ok(())
 }
 
-fn check_shape(collection: &Collection, batch: &RecordBatch, rows: usize) -> Result<(), Rejection> {
+/// Refuses vectors of another dimension than `expected` (at least one), or of another number than ids.
+fn check_shape(expected: u32, batch: &RecordBatch) -> Result<(), Rejection> {
     let VectorBatch { element, dim, bytes } = &batch.vectors;
-    if *dim != collection.schema.dim {
-        return Err(Rejection::DimensionMismatch { expected: collection.schema.dim, got: *dim });
+    if *dim != expected {
+        return Err(Rejection::DimensionMismatch { expected, got: *dim });
     }
-    let vectors = bytes.len() / (*dim as usize * element.size());
-    if vectors != rows || !bytes.len().is_multiple_of(*dim as usize * element.size()) {
-        return Err(Rejection::CountMismatch { ids: rows, vectors });
+    let (ids, row_bytes) = (batch.ids.len(), *dim as usize * element.size());
+    let vectors = bytes.len() / row_bytes;
+    if vectors != ids || !bytes.len().is_multiple_of(row_bytes) {
+        return Err(Rejection::CountMismatch { ids, vectors });
     }
     Ok(())
 }

@@ -45,8 +45,9 @@ pub fn deleted_ids(view: &View) -> Vec<RecordId> {
 }
 
 /// The names of the records' fields, in the order in which they first appeared.
-pub fn field_names(view: &View) -> Vec<String> {
-    filtering::field_kinds(view).into_iter().map(|(name, _)| name).collect()
+pub fn field_names(view: &View) -> Result<Vec<String>, ReadError> {
+    view.verify()?;
+    Ok(filtering::field_kinds(view).into_iter().map(|(name, _)| name).collect())
 }
 
 fn by_ids(view: &View, ids: &[RecordId]) -> Result<Vec<Place>, ReadError> {

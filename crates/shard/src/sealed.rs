@@ -86,7 +86,8 @@ impl Sealed {
             (Section::Ordinals, rows.checked_mul(8)?),
             (Section::IdTable, id_table::slot_count(header.rows).checked_mul(4)?),
         ];
-        let fits = expected.iter().all(|(section, length)| sections.range(*section).len() == *length);
+        let fits = expected.iter().all(|(section, length)| sections.range(*section).len() == *length)
+            && sections.range(Section::IdOffsets).len().is_multiple_of(8);
         if !fits || header.segment != id {
             return None;
         }
@@ -146,17 +147,16 @@ impl Sealed {
         }
         let offsets = self.offsets();
         let text = self.section(Section::IdText);
-        let ascending = offsets.windows(2).all(|pair| pair[0] <= pair[1]);
-        let within = offsets.last().is_none_or(|end| *end as usize <= text.len());
         let numbers = kinds.len() == self.rows as usize
             && kinds
                 .iter()
                 .zip(self.ids())
-                .all(|(kind, bits)| *kind == 0 || *bits + 1 < offsets.len() as u64);
-        let texts = offsets
-            .windows(2)
-            .all(|pair| std::str::from_utf8(&text[pair[0] as usize..pair[1] as usize]).is_ok());
-        (ascending && within && numbers && texts).then_some(())
+                .all(|(kind, bits)| *kind == 0 || *bits < (offsets.len() as u64).saturating_sub(1));
+        let texts = offsets.windows(2).all(|pair| {
+            let text = text.get(pair[0] as usize..pair[1] as usize);
+            text.is_some_and(|text| std::str::from_utf8(text).is_ok())
+        });
+        (numbers && texts).then_some(())
     }
 
     pub(crate) fn id(&self, row: u32) -> RecordIdRef<'_> {

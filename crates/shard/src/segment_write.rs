@@ -5,7 +5,7 @@ use crate::checkpoint::SEGMENTS;
 use crate::error::Damage;
 use crate::id_table;
 use crate::schema::Schema;
-use crate::sealed::{Sealed, path, rows_file_name};
+use crate::sealed::{Sealed, graph_file_name, path, rows_file_name};
 use crate::segment::Segment;
 use crate::segment_file::{Header, Section, SegmentFileWriter};
 use lavandin_storage::{Directory, StorageError};
@@ -61,7 +61,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Writes, syncs and opens the segment; its directory entry is durable on return.
+/// Writes, syncs and opens the segment; its directory entry is durable on return. On failure no file stays.
 pub(crate) fn write(
     directory: &dyn Directory,
     id: SegmentId,
@@ -77,12 +77,20 @@ pub(crate) fn write(
         dim: schema.dim,
         element: schema.element,
     };
-    write_file(directory, &name, &header, plan)
-        .and_then(|()| directory.sync_dir(SEGMENTS))
-        .map_err(|error| Damage::new(&name, error))?;
-    let sealed = Sealed::open(directory, id)?;
-    sealed.trust();
-    Ok(sealed)
+    let written = write_file(directory, &name, &header, plan).and_then(|()| directory.sync_dir(SEGMENTS));
+    let opened =
+        written.map_err(|error| Damage::new(&name, error)).and_then(|()| Sealed::open(directory, id));
+    match &opened {
+        Ok(sealed) => sealed.trust(),
+        Err(_) => remove(directory, id),
+    }
+    opened
+}
+
+/// Removes a segment's files, where they are: what stays is removed by the next start.
+pub(crate) fn remove(directory: &dyn Directory, id: SegmentId) {
+    let _ = directory.remove(&path(&rows_file_name(id)));
+    let _ = directory.remove(&path(&graph_file_name(id)));
 }
 
 fn write_file(
@@ -166,3 +174,6 @@ fn write_ids(file: &mut SegmentFileWriter, plan: &Plan<'_>) -> Result<(), Storag
     sink.end();
     file.section(Section::IdText, texts().map(str::as_bytes))
 }
+
+#[cfg(test)]
+mod tests;

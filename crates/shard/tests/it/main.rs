@@ -3,8 +3,13 @@
 // A test binary: what fails here should panic, and nothing outside of it sees its items.
 #![allow(clippy::unwrap_used, unreachable_pub)]
 
+mod crashes;
+mod damage;
+mod disk;
+mod formats;
 mod model;
 mod random_life;
 mod rejections;
 mod searches;
 mod store;
+mod upserts;

@@ -1,7 +1,7 @@
 //! What the shard should hold, the plain way.
 
 use crate::store::{Store, fields_of, vector_of};
-use lavandin_shard::{Which, contains, deleted_ids, records};
+use lavandin_shard::{Record, Which, contains, deleted_ids, records};
 use lavandin_types::{FieldsRef, RecordId};
 use std::collections::BTreeMap;
 
@@ -67,26 +67,45 @@ impl Model {
         all
     }
 
+    /// What a store that agrees holds.
+    pub fn content(&self) -> Content {
+        let live = self.in_order(false).into_iter().map(|(id, entry)| Record {
+            id: id.clone(),
+            vector: vector_of(entry.value).to_vec(),
+            fields: entry.fields.map_or_else(|| FieldsRef::EMPTY.as_bytes().to_vec(), fields_of),
+        });
+        let deleted = self.in_order(true).into_iter().map(|(id, _)| id.clone());
+        Content { live: live.collect(), deleted: deleted.collect() }
+    }
+
     /// Every read of the store agrees with the model.
     pub fn check(&self, store: &Store) {
-        let Some(view) = store.view() else {
-            assert!(self.entries.is_empty(), "the store holds no collection");
-            return;
-        };
-        let read = records(&view, &Which::All, true).expect("reads");
-        let expected = self.in_order(false);
-        assert_eq!(read.len(), expected.len(), "live records");
-        for (record, (id, entry)) in read.iter().zip(&expected) {
-            assert_eq!(&record.id, *id);
-            assert_eq!(record.vector, vector_of(entry.value), "vector of {id}");
-            let fields = entry.fields.map_or_else(|| FieldsRef::EMPTY.as_bytes().to_vec(), fields_of);
-            assert_eq!(record.fields, fields, "fields of {id}");
-            assert!(contains(&view, id));
+        assert_eq!(Content::of(store), self.content());
+    }
+}
+
+/// All that a collection shows, in the order of insertion.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Content {
+    pub live: Vec<Record>,
+    pub deleted: Vec<RecordId>,
+}
+
+impl Content {
+    /// Reads a store's collection, each way that there is.
+    pub fn of(store: &Store) -> Self {
+        let Some(view) = store.view() else { return Self::default() };
+        let content =
+            Self { live: records(&view, &Which::All, true).expect("reads"), deleted: deleted_ids(&view) };
+        for record in &content.live {
+            assert!(contains(&view, &record.id), "{} is live", record.id);
+            let found = records(&view, &Which::Ids(vec![record.id.clone()]), true).expect("found");
+            assert_eq!(found, std::slice::from_ref(record));
         }
-        let deleted: Vec<_> = self.in_order(true).into_iter().map(|(id, _)| id.clone()).collect();
-        assert_eq!(deleted_ids(&view), deleted, "deleted ids");
-        deleted.iter().for_each(|id| assert!(!contains(&view, id)));
+        content.deleted.iter().for_each(|id| assert!(!contains(&view, id), "{id} is deleted"));
         let statistics = view.statistics();
-        assert_eq!((statistics.live, statistics.deleted), (expected.len() as u64, deleted.len() as u64));
+        let counts = (content.live.len() as u64, content.deleted.len() as u64);
+        assert_eq!((statistics.live, statistics.deleted), counts);
+        content
     }
 }

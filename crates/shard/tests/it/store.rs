@@ -1,7 +1,7 @@
 //! A group with a shard on some directory, driven as the node drives it, without threads.
 
 use bytes::Bytes;
-use lavandin_group::{GroupCopy, GroupError, GroupOptions, Staged};
+use lavandin_group::{CheckpointHeader, GroupCopy, GroupError, GroupOptions, Staged};
 use lavandin_shard::{
     BatchIds, Change, Job, JobContext, JobResult, Outcome, RecordBatch, Rejection, Request, Schema, Shard,
     ShardLimits, VectorBatch, View,
@@ -55,11 +55,23 @@ impl Store {
 
     /// A whole checkpoint. A failed job is a failed disk, which the caller's test is about.
     pub fn checkpoint(&mut self) -> Result<(), String> {
+        let taken = self.take_checkpoint();
+        self.finish_checkpoint(taken)
+    }
+
+    /// The first half of a checkpoint; more may happen before the second.
+    pub fn take_checkpoint(&mut self) -> (CheckpointHeader, Job) {
         let header = self.copy.checkpoint_header();
-        let job = self.copy.consumer_mut().take_checkpoint().expect("no other checkpoint runs");
+        (header, self.copy.consumer_mut().take_checkpoint().expect("no other checkpoint runs"))
+    }
+
+    pub fn finish_checkpoint(&mut self, (header, job): (CheckpointHeader, Job)) -> Result<(), String> {
         match run(&job) {
             Ok(JobResult::Checkpoint(result)) => {
-                self.copy.install_checkpoint(&header, &result.payload).map_err(|error| error.to_string())?;
+                if let Err(error) = self.copy.install_checkpoint(&header, &result.payload) {
+                    self.copy.consumer_mut().abandon(&job);
+                    return Err(error.to_string());
+                }
                 self.copy.consumer_mut().install(JobResult::Checkpoint(result));
                 Ok(())
             }

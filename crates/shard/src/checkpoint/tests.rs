@@ -1,0 +1,151 @@
+use super::*;
+use crate::growing::GrowingWriter;
+use crate::schema::IndexSpec;
+use lavandin_storage::MemoryDirectory;
+use lavandin_types::{BuildParameters, ElementType, IndexMode, SchemaVersion};
+
+/// A payload of version 1; never edited. The file of its segment 12 is not there.
+const FIXTURE: &str = include_str!("../../fixtures/checkpoint-payload-1.hex");
+
+fn fixture() -> Vec<u8> {
+    let digits: Vec<u8> = FIXTURE.bytes().filter(u8::is_ascii_hexdigit).collect();
+    let (pairs, _) = digits.as_chunks::<2>();
+    pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn set(universe: u32, rows: impl IntoIterator<Item = u32>) -> Arc<Selection> {
+    let mut set = Selection::none(universe);
+    rows.into_iter().for_each(|row| set.insert(row));
+    Arc::new(set)
+}
+
+fn empty() -> Saved {
+    Saved {
+        id: CollectionId::new(2),
+        schema: Schema { version: SchemaVersion::new(3), element: ElementType::F16, dim: 5, index: None },
+        next_ordinal: 0,
+        max_int: None,
+        has_strings: false,
+        digest: MultisetHash::default(),
+        segments: Vec::new(),
+        incomplete: None,
+        sequence: SequenceNumber::new(1),
+    }
+}
+
+/// Its segments have a set in each form.
+fn full() -> Saved {
+    let index = IndexSpec {
+        mode: IndexMode::parse("HNSW-Cos").unwrap(),
+        parameters: BuildParameters { m: Some(8), ..BuildParameters::default() },
+    };
+    let rows = Rows::Growing(GrowingWriter::new(ElementType::F16, 5).shared);
+    let segment = |dead, deleted| Segment { dead, deleted, ..Segment::new(rows.clone(), 300) };
+    Saved {
+        id: CollectionId::new(9),
+        schema: Schema { index: Some(index), ..empty().schema },
+        next_ordinal: 1000,
+        max_int: Some(77),
+        has_strings: true,
+        digest: MultisetHash::from_value(0x0123_4567_89ab_cdef),
+        segments: vec![
+            segment(set(300, [1, 299]), set(0, [])),
+            segment(set(200, 0..150), set(300, 150..299)),
+        ],
+        sequence: SequenceNumber::new(41),
+        ..empty()
+    }
+}
+
+fn payload() -> Vec<u8> {
+    let ids = [12, 13].map(SegmentId::new);
+    let (empty, full) = (empty(), full());
+    let parts = [CollectionPart { saved: &empty, ids: &[] }, CollectionPart { saved: &full, ids: &ids }];
+    encode(SegmentId::new(14), &parts)
+}
+
+/// The bytes of one collection behind the payload's head.
+const COLLECTIONS_AT: usize = 16;
+
+#[test]
+fn the_bytes_are_those_of_version_1() {
+    assert_eq!(payload(), fixture());
+    let bytes = fixture();
+    let mut rest = &bytes[COLLECTIONS_AT..];
+    let (first, places) = decode_collection(&mut rest).unwrap();
+    assert_eq!((first.id, first.schema, places.len()), (empty().id, empty().schema, 0));
+    let (second, places) = decode_collection(&mut rest).unwrap();
+    assert!(rest.is_empty());
+    let expected = full();
+    assert_eq!(
+        (second.id, second.schema, second.sequence),
+        (expected.id, expected.schema, expected.sequence)
+    );
+    assert_eq!((second.next_ordinal, second.max_int, second.has_strings), (1000, Some(77), true));
+    assert_eq!(second.digest, expected.digest);
+    for ((place, segment), id) in places.iter().zip(&expected.segments).zip([12, 13]) {
+        assert_eq!((place.id, place.rows), (SegmentId::new(id), 300));
+        assert!(place.dead.iter().eq(segment.dead.iter()));
+        assert!(place.deleted.iter().eq(segment.deleted.iter()));
+    }
+}
+
+#[test]
+fn a_later_version_and_left_over_bytes_are_refused() {
+    let directory = MemoryDirectory::new();
+    let refused = |bytes: &[u8]| decode(&directory, bytes).err().map(|damage| damage.to_string());
+    let mut later = payload();
+    later[0] = 2;
+    assert!(refused(&later).is_some_and(|text| text.contains("version 2")));
+    let nothing = encode(SegmentId::new(1), &[]);
+    assert_eq!(refused(&nothing), None);
+    assert!(refused(&[nothing, vec![0]].concat()).is_some_and(|text| text.contains("malformed")));
+}
+
+#[test]
+fn a_row_is_not_both_dead_and_deleted_nor_beyond_the_segment() {
+    for (dead, deleted) in [(set(300, [5]), set(300, [5])), (set(400, [350]), set(0, []))] {
+        let mut saved = full();
+        saved.segments.truncate(1);
+        (saved.segments[0].dead, saved.segments[0].deleted) = (dead, deleted);
+        let bytes = encode(SegmentId::new(2), &[CollectionPart { saved: &saved, ids: &[SegmentId::new(1)] }]);
+        assert!(decode_collection(&mut &bytes[COLLECTIONS_AT..]).is_none());
+    }
+}
+
+#[test]
+fn random_and_damaged_bytes_are_read_without_panic() {
+    let slow = std::env::var("LAVANDIN_SLOW_TESTS").is_ok_and(|value| value == "1");
+    let valid = payload();
+    let mut state = 9u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let (mut read, mut refused) = (0, 0);
+    for _ in 0..if slow { 1_000_000 } else { 20_000 } {
+        let mut bytes = valid.clone();
+        for _ in 0..=next(3) {
+            let at = next(bytes.len());
+            match next(6) {
+                0 => bytes.truncate(at),
+                _ if at < bytes.len() => bytes[at] = [0, 1, 2, 0xff, next(256) as u8][next(5)],
+                _ => {}
+            }
+        }
+        let mut rest = bytes.get(COLLECTIONS_AT..).unwrap_or_default();
+        while let Some((mut saved, places)) = decode_collection(&mut rest) {
+            // What a collection is made of it counts rows by these.
+            for place in places {
+                assert!(place.dead.count() + place.deleted.count() <= place.rows);
+                let rows = full().segments[0].rows.clone();
+                let (dead, deleted) = (Arc::new(place.dead), Arc::new(place.deleted));
+                saved.segments.push(Segment { dead, deleted, ..Segment::new(rows, place.rows) });
+            }
+            crate::collection::Collection::from_saved(saved);
+            read += 1;
+        }
+        refused += u32::from(decode(&MemoryDirectory::new(), &bytes).is_err());
+    }
+    assert!(read > 1000 && refused > 1000, "{read} read, {refused} refused");
+}
