@@ -5,8 +5,7 @@
 //! payload    = u32 version (1), u64 next segment id, u32 count, collections
 //! collection = u64 id, schema (see `op`), u64 next ordinal, u8 has_max, u64 largest integer id, u8 has_strings,
 //!              16 bytes digest, u64 sequence, u32 count, segments
-//! segment    = u64 id, u32 rows, dead set, deleted set
-//! set        = u8 0 (empty) | u8 1, u32 count, rows as u32 | u8 2, u32 universe, its 64-bit words
+//! segment    = u64 id, u32 rows, dead set, deleted set (see `stored_set`)
 //! ```
 
 use crate::collection::Saved;
@@ -16,6 +15,7 @@ use crate::op::{decode_schema, encode_schema, read_u32, read_u64, take};
 use crate::schema::Schema;
 use crate::sealed::{Sealed, graph_file_name, path, rows_file_name};
 use crate::segment::{Rows, Segment};
+use crate::stored_set::{StoredSet, encode_set};
 use lavandin_group::MultisetHash;
 use lavandin_storage::Directory;
 use lavandin_types::{CollectionId, SegmentId, Selection, SequenceNumber};
@@ -23,6 +23,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const VERSION: u32 = 1;
+const MALFORMED: &str = "its payload is malformed";
 pub(crate) const SEGMENTS: &str = "segments";
 
 /// A shard as its last checkpoint left it.
@@ -86,7 +87,7 @@ pub(crate) fn load(directory: &dyn Directory, payload: Option<&[u8]>) -> Result<
 }
 
 fn decode(directory: &dyn Directory, payload: &[u8]) -> Result<Loaded, Damage> {
-    let malformed = || Damage::new("checkpoint", "its payload is malformed");
+    let malformed = || Damage::new("checkpoint", MALFORMED);
     let mut rest = payload;
     let version = read_u32(&mut rest).ok_or_else(malformed)?;
     if version != VERSION {
@@ -106,14 +107,14 @@ fn decode(directory: &dyn Directory, payload: &[u8]) -> Result<Loaded, Damage> {
     rest.is_empty().then_some(Loaded { next_segment, collections }).ok_or_else(malformed)
 }
 
-struct Place {
+struct Place<'a> {
     id: SegmentId,
     rows: u32,
-    dead: Selection,
-    deleted: Selection,
+    dead: StoredSet<'a>,
+    deleted: StoredSet<'a>,
 }
 
-fn decode_collection(rest: &mut &[u8]) -> Option<(Saved, Vec<Place>)> {
+fn decode_collection<'a>(rest: &mut &'a [u8]) -> Option<(Saved, Vec<Place<'a>>)> {
     let id = CollectionId::new(read_u64(rest)?);
     let schema = decode_schema(rest)?;
     let next_ordinal = read_u64(rest)?;
@@ -125,9 +126,7 @@ fn decode_collection(rest: &mut &[u8]) -> Option<(Saved, Vec<Place>)> {
     let mut places = Vec::new();
     for _ in 0..read_u32(rest)? {
         let (id, rows) = (SegmentId::new(read_u64(rest)?), read_u32(rest)?);
-        let (dead, deleted) = (decode_set(rest, rows)?, decode_set(rest, rows)?);
-        let is_disjoint = deleted.iter().all(|row| !dead.contains(row));
-        is_disjoint.then(|| places.push(Place { id, rows, dead, deleted }))?;
+        places.push(Place { id, rows, dead: StoredSet::read(rest)?, deleted: StoredSet::read(rest)? });
     }
     let digest = MultisetHash::from_value(digest);
     let (segments, incomplete) = (Vec::new(), None);
@@ -136,7 +135,7 @@ fn decode_collection(rest: &mut &[u8]) -> Option<(Saved, Vec<Place>)> {
     Some((saved, places))
 }
 
-fn open_segment(directory: &dyn Directory, schema: &Schema, place: Place) -> Result<Segment, Damage> {
+fn open_segment(directory: &dyn Directory, schema: &Schema, place: Place<'_>) -> Result<Segment, Damage> {
     let sealed = Sealed::open(directory, place.id)?;
     let damage = |what: String| Err(Damage::new(&path(&rows_file_name(place.id)), what));
     if sealed.rows != place.rows {
@@ -146,51 +145,19 @@ fn open_segment(directory: &dyn Directory, schema: &Schema, place: Place) -> Res
         return damage("its vectors are not of the collection's form".to_owned());
     }
     graph_file::attach_saved(directory, &sealed);
+    let (dead, deleted) = place.tombstones().ok_or_else(|| Damage::new("checkpoint", MALFORMED))?;
     let mut segment = Segment::new(Rows::Sealed(Arc::new(sealed)), place.rows);
-    segment.dead = Arc::new(place.dead);
-    segment.deleted = Arc::new(place.deleted);
+    (segment.dead, segment.deleted) = (Arc::new(dead), Arc::new(deleted));
     segment.refresh_live();
     Ok(segment)
 }
 
-/// Writes the smaller of the two forms.
-fn encode_set(set: &Selection, out: &mut Vec<u8>) {
-    let count = set.count();
-    if count == 0 {
-        out.push(0);
-    } else if count as usize * 4 <= set.words().len() * 8 {
-        out.push(1);
-        out.extend_from_slice(&count.to_le_bytes());
-        set.iter().for_each(|row| out.extend_from_slice(&row.to_le_bytes()));
-    } else {
-        out.push(2);
-        out.extend_from_slice(&set.len().to_le_bytes());
-        set.words().iter().for_each(|word| out.extend_from_slice(&word.to_le_bytes()));
-    }
-}
-
-fn decode_set(rest: &mut &[u8], rows: u32) -> Option<Selection> {
-    match take(rest, 1)?[0] {
-        0 => Some(Selection::default()),
-        1 => {
-            let mut set = Selection::none(rows);
-            for _ in 0..read_u32(rest)? {
-                let row = read_u32(rest)?;
-                (row < rows).then(|| set.insert(row))?;
-            }
-            Some(set)
-        }
-        2 => {
-            let universe = read_u32(rest).filter(|universe| *universe <= rows)?;
-            let mut set = Selection::none(universe);
-            let bytes = take(rest, set.words().len() * 8)?;
-            for (word, bytes) in set.words_mut().iter_mut().zip(bytes.as_chunks::<8>().0) {
-                *word = u64::from_le_bytes(*bytes);
-            }
-            set.clear_tail();
-            Some(set)
-        }
-        _ => None,
+impl Place<'_> {
+    /// The dead and the deleted rows; `None` if a row is both, or none of the segment's.
+    fn tombstones(&self) -> Option<(Selection, Selection)> {
+        let (dead, deleted) = (self.dead.within(self.rows)?, self.deleted.within(self.rows)?);
+        let is_disjoint = deleted.iter().all(|row| !dead.contains(row));
+        is_disjoint.then_some((dead, deleted))
     }
 }
 

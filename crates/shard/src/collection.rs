@@ -151,8 +151,10 @@ impl Collection {
         self.growing.as_ref().map_or(0, |growing| growing.shared.bytes(growing.rows()))
     }
 
+    /// Changes the index. The form of the vectors stays, whatever the operation says.
     pub(crate) fn set_schema(&mut self, schema: Schema, sequence: SequenceNumber) {
-        self.schema = Arc::new(schema);
+        let Schema { element, dim, .. } = *self.schema;
+        self.schema = Arc::new(Schema { element, dim, ..schema });
         self.touch(sequence);
     }
 
@@ -161,6 +163,9 @@ impl Collection {
     pub(crate) fn apply_write(&mut self, upsert: bool, rows: &OpRows<'_>, sequence: SequenceNumber) -> u64 {
         let vector_bytes = self.schema.vector_bytes();
         let Some((vectors, mut fields)) = rows.split(vector_bytes) else { return 0 };
+        if rows.ids.count == 0 {
+            return 0;
+        }
         self.open_growing();
         let first = self.growing_rows();
         let mut kept = Vec::new();

@@ -92,6 +92,15 @@ fn save(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<(), Stora
     if directory.exists(name)? {
         directory.remove(name)?;
     }
+    let written = write(directory, name, bytes);
+    if written.is_err() {
+        // A part of a graph is of no use, and a full disk needs the space. What cannot be removed is not used either.
+        drop(directory.remove(name));
+    }
+    written
+}
+
+fn write(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
     let mut file = directory.create(name)?;
     file.write_at(0, bytes)?;
     file.sync()?;

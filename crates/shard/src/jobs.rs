@@ -186,7 +186,11 @@ impl MergeJob {
             let written =
                 segment_write::write(&*self.directory, self.id, self.collection, &self.schema, &plan)?;
             drop(plan);
-            self.build_graph(&written, &new_rows, context)?;
+            if let Err(damage) = self.build_graph(&written, &new_rows, context) {
+                // Nothing names the rows, and a full disk needs the space.
+                segment_write::remove(&*self.directory, self.id);
+                return Err(damage);
+            }
             Some(Arc::new(written))
         };
         let inputs = sealed_ids(&self.inputs);

@@ -36,6 +36,7 @@ mod segment;
 mod segment_file;
 mod segment_write;
 mod shard;
+mod stored_set;
 mod view;
 
 pub use error::{Damage, ReadError, Rejection};

@@ -18,8 +18,8 @@ use std::sync::atomic::Ordering;
 const GROWING_INDEXED_ROWS_MAX: u32 = 16_384;
 /// Growing bytes of a collection, above which they are sealed.
 const GROWING_BYTES_MAX: u64 = 256 << 20;
-/// Below this a scan is as fast as a graph, so none is built.
-pub(crate) const GRAPH_ROWS_MIN: u32 = 4096;
+/// Below this a scan is as fast as a graph, so none is built; above, the planner chooses for each search.
+pub(crate) const GRAPH_ROWS_MIN: u32 = 1024;
 
 impl Shard {
     /// Whether some collection has grown enough to be sealed.
@@ -99,6 +99,11 @@ impl Shard {
             }
             JobResult::Merge(result) => self.install_merge(result),
             JobResult::Graph(result) => {
+                let is_same = |sealed: &Arc<Sealed>| Arc::ptr_eq(sealed, &result.sealed);
+                if !self.collections.values().any(|collection| collection.sealed().any(is_same)) {
+                    // Merged or dropped meanwhile: its other file may be gone by now, and this one came after.
+                    self.retired.push(result.sealed.id);
+                }
                 result.sealed.graph.store(Some(result.graph));
                 result.sealed.graph_wanted.store(false, Ordering::Release);
                 false

@@ -17,6 +17,7 @@
 use crate::request::BatchIds;
 use crate::schema::{IndexSpec, Schema};
 use lavandin_types::{BuildParameters, ElementType, IndexMode, RecordId, RecordIdRef, SchemaVersion};
+use lavandin_vector::codes::DIMENSION_MAX;
 
 const OPEN: u8 = 1;
 const SET_SCHEMA: u8 = 2;
@@ -232,7 +233,8 @@ pub(crate) fn decode_schema(rest: &mut &[u8]) -> Option<Schema> {
         }
         _ => return None,
     };
-    (dim > 0).then_some(Schema { version, element, dim, index })
+    // Of more dimensions there are no codes; the catalogue allows no more either.
+    (1..=DIMENSION_MAX).contains(&(dim as usize)).then_some(Schema { version, element, dim, index })
 }
 
 fn read_id<'a>(rest: &mut &'a [u8]) -> Option<RecordIdRef<'a>> {

@@ -221,8 +221,7 @@ impl Consumer for Shard {
             }
             Request::SetSchema { collection, schema } => {
                 let known = self.known_or_opening(collection)?;
-                let Schema { element, dim, .. } = *known.schema;
-                op::encode_set_schema(&Schema { element, dim, ..schema }, out);
+                op::encode_set_schema(&schema, out);
                 known.pending.staged_one();
                 Ok(collection)
             }

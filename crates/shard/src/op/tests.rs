@@ -1,4 +1,9 @@
 use super::*;
+use crate::{Outcome, Shard, ShardLimits};
+use lavandin_group::Consumer;
+use lavandin_storage::MemoryDirectory;
+use lavandin_types::{CollectionId, FieldsBuilder, SequenceNumber, ValueRef};
+use std::sync::Arc;
 
 fn ids_of(bytes: &[u8]) -> Vec<RecordId> {
     match Op::decode(bytes) {
@@ -43,19 +48,88 @@ fn a_schema_survives_its_encoding() {
     }
 }
 
+/// One of each kind, as `prepare` makes them for vectors of two float32.
+fn all_kinds() -> Vec<Vec<u8>> {
+    let parameters = BuildParameters { m: Some(8), ..Default::default() };
+    let index = IndexSpec { mode: IndexMode::parse("FLAT-L2").unwrap(), parameters };
+    let schema =
+        Schema { version: SchemaVersion::new(1), element: ElementType::F32, dim: 2, index: Some(index) };
+    let mixed = [RecordId::from("abc"), RecordId::Int(1)];
+    let made = |make: &dyn Fn(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        make(&mut out);
+        out
+    };
+    let write = |upsert, ids: BatchIds| {
+        made(&|out| {
+            encode_write_header(upsert, &ids, true, out);
+            (0..ids.len() * 2).for_each(|number| out.extend_from_slice(&(number as f32).to_le_bytes()));
+            for _ in 0..ids.len() {
+                let fields = FieldsBuilder::new().with("n", ValueRef::U64(7)).build();
+                out.push(1);
+                out.extend_from_slice(&fields);
+            }
+        })
+    };
+    vec![
+        made(&|out| encode_open(&schema, out)),
+        made(&|out| encode_set_schema(&schema, out)),
+        write(false, BatchIds::Range { start: 5, count: 3 }),
+        write(true, BatchIds::Ints(vec![5, 9])),
+        write(true, BatchIds::Mixed(mixed.to_vec())),
+        made(&|out| encode_delete(&mixed, out)),
+        made(&|out| encode_restore(&mixed, out)),
+        made(&|out| encode_compact(out)),
+        made(&|out| encode_drop(out)),
+    ]
+}
+
 #[test]
-fn truncated_and_random_bytes_are_refused_without_panic() {
+fn truncated_operations_are_refused() {
+    for op in all_kinds() {
+        assert!(Op::decode(&op).is_some());
+    }
     let mut bytes = Vec::new();
     encode_delete(&[RecordId::from("abc"), RecordId::Int(1)], &mut bytes);
     for length in 0..bytes.len() {
         assert!(Op::decode(&bytes[..length]).is_none(), "accepted {length} bytes");
     }
+}
+
+/// Applying never refuses, so it must stand whatever decodes.
+#[test]
+fn damaged_operations_are_decoded_and_applied_without_panic() {
+    let slow = std::env::var("LAVANDIN_SLOW_TESTS").is_ok_and(|value| value == "1");
+    let directory = Arc::new(MemoryDirectory::new());
+    let mut shard = Shard::open(directory, ShardLimits::default(), None).unwrap();
+    let kinds = all_kinds();
     let mut state = 7u64;
-    for _ in 0..20_000 {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let noise: Vec<u8> = (0..(state >> 60)).map(|i| (state >> (i * 4)) as u8 % 9).collect();
-        if let Some(Op::Write { rows, .. }) = Op::decode(&noise) {
-            let _ = rows.split(usize::MAX);
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below.max(1)
+    };
+    let (mut decoded, mut refused, mut effective) = (0, 0, 0);
+    for round in 1..if slow { 1_000_000 } else { 20_000 } {
+        let mut op = kinds[next(kinds.len())].clone();
+        for _ in 0..next(3) {
+            let at = next(op.len());
+            match next(5) {
+                0 => op.truncate(at),
+                1 => op.insert(at, next(9) as u8),
+                _ if at < op.len() => op[at] = [0, 1, 2, 3, 8, 0xff, next(256) as u8][next(7)],
+                _ => {}
+            }
         }
+        match Op::decode(&op) {
+            // Deletions are logged id by id, and a range could name four thousand million.
+            Some(Op::Delete(ids) | Op::Restore(ids)) if ids.form == 0 => continue,
+            Some(_) => decoded += 1,
+            None => refused += 1,
+        }
+        let outcome = shard.apply(SequenceNumber::new(round), CollectionId::new(1 + round % 3), &op);
+        effective += u32::from(outcome != Outcome::Count(0));
+        shard.publish();
     }
+    assert!(decoded > 1000 && refused > 1000, "{decoded} decoded, {refused} refused");
+    assert!(effective > 1000, "{effective} operations did something");
 }

@@ -46,7 +46,7 @@ fn read_all(sealed: &Sealed, known: &Rows) {
         let id = sealed.id(row).to_owned();
         sealed.find(id.as_ref(), |_| true);
         sealed.find(known.id(row % 6), |_| true);
-        (sealed.ordinal(row), sealed.vector(row), sealed.code(row));
+        let _ = (sealed.ordinal(row), sealed.vector(row), sealed.code(row));
     }
     assert_eq!(sealed.block().rows, sealed.rows);
 }
