@@ -173,6 +173,7 @@ impl Node {
     }
 
     async fn propose_command(&self, context: &CallContext, command: Command) -> Result<Reply, NodeError> {
+        context.check()?;
         let left = context.deadline.saturating_duration_since(std::time::Instant::now());
         Ok(self.metadata.propose_within(command, left).await?)
     }
@@ -184,16 +185,18 @@ impl Node {
         }
     }
 
-    /// Removes the records of collections that the catalogue no longer has.
-    pub(crate) async fn drop_data(
+    /// Removes the records of collections that the catalogue no longer has. Where that cannot be waited for, the
+    /// group's thread does it by itself a little later.
+    async fn drop_data(
         &self,
         context: &CallContext,
         collections: impl IntoIterator<Item = CollectionId>,
     ) -> Result<(), NodeError> {
+        let unnamed = CallContext { request_id: lavandin_types::RequestId::NONE, ..*context };
         for collection in collections {
-            if self.reader.view(collection).is_some() {
-                let unnamed = CallContext { request_id: lavandin_types::RequestId::NONE, ..*context };
-                self.propose(&unnamed, Request::Drop { collection }).await?;
+            match self.propose(&unnamed, Request::Drop { collection }).await {
+                Ok(_) | Err(NodeError::Overloaded | NodeError::Deadline(_)) => {}
+                Err(error) => return Err(error),
             }
         }
         Ok(())

@@ -1,23 +1,30 @@
 //! The thread that alone changes a group: it takes all waiting requests, stages them, commits them with one write and
 //! one sync, publishes, and answers. Between commits it hands out jobs and installs what they made.
+//!
+//! It also sees to it that the group follows the catalogue: what is opened gets the catalogue's schema of that moment,
+//! and what a caller that went away (or a crash) left undone between the two is caught up with now and then.
 
+use crate::databases::schema_of;
 use crate::error::NodeError;
-use crate::jobs::{Lanes, Work};
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crate::jobs::{JobBoard, JobDone, Lanes, Work};
+use crossbeam_channel::{Receiver, select};
 use lavandin_consensus::Metadata;
-use lavandin_group::{CheckpointHeader, GroupCopy, GroupError, Staged, Ticket};
-use lavandin_shard::{Damage, Job, JobResult, Outcome, Request, Shard};
+use lavandin_group::{GroupCopy, GroupError, Staged, Ticket};
+use lavandin_shard::{Job, JobResult, Outcome, Request, Shard};
+use lavandin_storage::DataDirLock;
 use lavandin_types::{CollectionId, RequestId};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
-/// Requests that one commit takes at most.
-const BATCH_REQUESTS_MAX: usize = 512;
+/// Events taken before a commit at most; also those that are no writes count, so that they never hold writes up.
+const BATCH_EVENTS_MAX: usize = 512;
 /// Bytes of records that one commit takes at most (one request may exceed it alone).
 const BATCH_BYTES_MAX: usize = 64 << 20;
 /// Pause after a failed job.
 const FAILURE_PAUSE: Duration = Duration::from_secs(30);
-/// How often an idle driver looks whether housekeeping is due.
+/// How often an idle driver looks whether housekeeping is due, and any driver whether the catalogue has changed.
 const IDLE_WAKE: Duration = Duration::from_secs(5);
 
 pub(crate) type Answer<T> = oneshot::Sender<Result<T, NodeError>>;
@@ -37,17 +44,17 @@ pub(crate) enum Event {
     Checkpoint {
         answer: Answer<()>,
     },
-    JobDone {
-        job: Job,
-        header: Option<CheckpointHeader>,
-        result: Result<JobResult, Damage>,
-    },
     WantMerge {
         collection: CollectionId,
     },
-    IsIndexComplete {
+    /// The moment from which all of a collection's sealed rows are served by its index.
+    AwaitIndex {
         collection: CollectionId,
-        answer: oneshot::Sender<bool>,
+        answer: Answer<()>,
+    },
+    /// Brings the group in line with the catalogue.
+    Align {
+        answer: Answer<()>,
     },
     Stop {
         answer: Answer<()>,
@@ -58,13 +65,25 @@ pub(crate) struct Driver {
     pub copy: GroupCopy<Shard>,
     pub metadata: Metadata,
     pub events: Receiver<Event>,
+    pub results: Receiver<JobDone>,
     pub lanes: Lanes,
+    pub board: Arc<JobBoard>,
     pub log_bytes_max: u64,
-    /// Rises whenever a job's result is in.
-    pub progress: watch::Sender<u64>,
     /// For the metrics.
     pub log_bytes: watch::Sender<u64>,
+    /// Why the group takes no more writes, once it does not.
+    pub failure: watch::Sender<Option<NodeError>>,
     pub checkpoint: CheckpointState,
+    pub index_waiters: Vec<(CollectionId, Answer<()>)>,
+    pub alignment: Alignment,
+    /// Kept until the last change of the directory is done.
+    pub _lock: Arc<DataDirLock>,
+}
+
+/// When the group was last brought in line with the catalogue.
+pub(crate) struct Alignment {
+    pub changes: watch::Receiver<u64>,
+    pub last: Instant,
 }
 
 /// Who waits for which checkpoint.
@@ -87,38 +106,59 @@ struct Waiting {
     answer: Answer<Outcome>,
 }
 
+/// What a round took besides writes.
+#[derive(Default)]
+struct Round {
+    later: Vec<Event>,
+    stop: Option<Answer<()>>,
+}
+
 impl Driver {
     /// Runs until told to stop, or until nobody can tell it anything any more.
     pub(crate) fn run(mut self) {
         let mut waiting = Vec::new();
         loop {
-            let first = match self.events.recv_timeout(IDLE_WAKE) {
-                Ok(event) => Some(event),
-                Err(RecvTimeoutError::Timeout) => None,
-                Err(RecvTimeoutError::Disconnected) => break,
-            };
-            let mut event = first;
-            let mut stop = None;
-            let mut later = Vec::new();
-            while let Some(current) = event.take() {
-                match current {
-                    Event::Propose { request_id, request, answer } => {
-                        self.stage(request_id, *request, answer, &mut waiting);
-                    }
-                    Event::Stop { answer } => stop = Some(answer),
-                    other => later.push(other),
-                }
-                let full = waiting.len() >= BATCH_REQUESTS_MAX || self.copy.staged_bytes() >= BATCH_BYTES_MAX;
-                if !full && stop.is_none() {
-                    event = self.events.try_recv().ok();
-                }
+            let mut round = Round::default();
+            select! {
+                recv(self.events) -> event => match event {
+                    Ok(first) => self.gather(first, &mut waiting, &mut round),
+                    // The node was dropped without a shutdown.
+                    Err(_) => break drop(self.finish()),
+                },
+                recv(self.results) -> done => done.into_iter().for_each(|done| self.job_done(done)),
+                default(IDLE_WAKE) => {}
             }
             self.commit(&mut waiting);
-            later.into_iter().for_each(|event| self.handle(event));
+            round.later.into_iter().for_each(|event| self.handle(event));
+            while let Ok(done) = self.results.try_recv() {
+                self.job_done(done);
+            }
+            if let Some(answer) = round.stop {
+                break drop(answer.send(self.finish()));
+            }
             self.keep_house();
-            if let Some(answer) = stop {
-                drop(answer.send(self.finish()));
-                break;
+            self.answer_index_waiters();
+        }
+    }
+
+    /// Stages what waits, until a commit is full.
+    fn gather(&mut self, first: Event, waiting: &mut Vec<Waiting>, round: &mut Round) {
+        let mut event = Some(first);
+        let mut taken = 0;
+        while let Some(current) = event.take() {
+            taken += 1;
+            match current {
+                Event::Propose { request_id, request, answer } => {
+                    self.stage(request_id, *request, answer, waiting);
+                }
+                Event::Stop { answer } => {
+                    round.stop = Some(answer);
+                    return;
+                }
+                other => round.later.push(other),
+            }
+            if taken < BATCH_EVENTS_MAX && self.copy.staged_bytes() < BATCH_BYTES_MAX {
+                event = self.events.try_recv().ok();
             }
         }
     }
@@ -130,20 +170,67 @@ impl Driver {
         answer: Answer<Outcome>,
         waiting: &mut Vec<Waiting>,
     ) {
-        // A collection that the catalogue no longer has must not come back to life here.
-        if let Request::Open { collection, .. } = &request
-            && self.metadata.catalogue().collection_by_id(*collection).is_err()
-        {
-            let error = NodeError::CollectionNotFound(format!("{collection} (it was dropped)"));
-            drop(answer.send(Err(error)));
-            return;
-        }
-        match self.copy.stage(id, request) {
+        let staged = match self.current(request, waiting.is_empty()) {
+            Ok(Some(request)) => self.copy.stage(id, request).map_err(NodeError::from),
+            Ok(None) => Ok(Staged::Answered(Outcome::Count(0))),
+            Err(error) => Err(error),
+        };
+        // A caller that has gone away does not need its answer.
+        match staged {
             Ok(Staged::Pending(ticket)) => waiting.push(Waiting { ticket, answer }),
             Ok(Staged::Answered(outcome)) => drop(answer.send(Ok(outcome))),
             Ok(Staged::Rejected(rejection)) => drop(answer.send(Err(rejection.into()))),
-            Err(error) => drop(answer.send(Err(error.into()))),
+            Err(error) => drop(answer.send(Err(error))),
         }
+    }
+
+    /// The request as the catalogue's present state has it. What it dropped does not come back to life here, and
+    /// schemas arrive in its order. `None` where there is nothing to do.
+    fn current(&self, request: Request, nothing_staged: bool) -> Result<Option<Request>, NodeError> {
+        let schema_now = |collection: CollectionId, schema| {
+            let catalogue = self.metadata.catalogue();
+            match catalogue.collection_by_id(collection) {
+                Ok(info) => Ok(schema_of(info).unwrap_or(schema)),
+                Err(_) => Err(NodeError::CollectionNotFound(format!("{collection} (it was dropped)"))),
+            }
+        };
+        Ok(Some(match request {
+            Request::Open { collection, schema } => {
+                Request::Open { collection, schema: schema_now(collection, schema)? }
+            }
+            Request::SetSchema { collection, schema } => {
+                Request::SetSchema { collection, schema: schema_now(collection, schema)? }
+            }
+            // Its opening may be staged, so that only an empty commit tells that there is nothing to drop.
+            Request::Drop { collection }
+                if nothing_staged && self.copy.consumer().schema(collection).is_none() =>
+            {
+                return Ok(None);
+            }
+            other => other,
+        }))
+    }
+
+    /// Drops the records of collections that the catalogue no longer has, and logs index changes that it has and the
+    /// group has not. Called between commits.
+    fn align(&mut self) -> Result<(), NodeError> {
+        self.alignment.changes.borrow_and_update();
+        self.alignment.last = Instant::now();
+        let catalogue = self.metadata.catalogue();
+        for collection in self.copy.consumer().collection_ids() {
+            let known = self.copy.consumer().schema(collection).map(|schema| schema.version);
+            let request = match catalogue.collection_by_id(collection).map(|info| schema_of(info)) {
+                Err(_) => Request::Drop { collection },
+                Ok(Some(schema)) if Some(schema.version) > known => Request::SetSchema { collection, schema },
+                Ok(_) => continue,
+            };
+            if let Staged::Rejected(rejection) = self.copy.stage(RequestId::NONE, request)? {
+                return Err(rejection.into());
+            }
+        }
+        let committed = self.copy.commit().map(drop).map_err(NodeError::from);
+        self.copy.consumer_mut().publish();
+        self.note_failure(committed)
     }
 
     fn commit(&mut self, waiting: &mut Vec<Waiting>) {
@@ -153,7 +240,7 @@ impl Driver {
         let committed = self.copy.commit();
         self.copy.consumer_mut().publish();
         if let Err(error) = &committed {
-            tracing::error!(%error, "writing the group's log failed; no more writes are taken");
+            drop(self.note_failure::<()>(Err(error.clone().into())));
         }
         for Waiting { ticket, answer } in waiting.drain(..) {
             let reply = match &committed {
@@ -171,21 +258,53 @@ impl Driver {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Flush { answer } => drop(answer.send(self.copy.flush().map_err(NodeError::from))),
-            Event::Checkpoint { answer } => self.checkpoint.next.push(answer),
-            Event::JobDone { job, header, result } => self.job_done(&job, header, result),
-            Event::WantMerge { collection } => self.copy.consumer_mut().want_merge(collection),
-            Event::IsIndexComplete { collection, answer } => {
-                // A caller that has gone away does not need its answer.
-                let _ = answer.send(self.copy.consumer().is_index_complete(collection));
+            Event::Flush { answer } => {
+                let flushed = self.copy.flush().map_err(NodeError::from);
+                drop(answer.send(self.note_failure(flushed)));
             }
-            // Taken apart by `run`.
+            Event::Checkpoint { answer } => {
+                self.checkpoint.next.push(answer);
+                self.checkpoint.paused_until = None;
+            }
+            Event::WantMerge { collection } => {
+                self.copy.consumer_mut().want_merge(collection);
+                self.checkpoint.paused_until = None;
+            }
+            Event::AwaitIndex { collection, answer } => self.index_waiters.push((collection, answer)),
+            Event::Align { answer } => drop(answer.send(self.align())),
+            // Taken apart by `gather`.
             Event::Propose { .. } | Event::Stop { .. } => {}
         }
     }
 
+    /// Remembers that the group takes no more writes, if that is what went wrong.
+    fn note_failure<T>(&self, result: Result<T, NodeError>) -> Result<T, NodeError> {
+        if let Err(error @ NodeError::Group(GroupError::Poisoned { .. })) = &result
+            && self.failure.borrow().is_none()
+        {
+            tracing::error!(%error, "writing the group's log failed; no more writes are taken");
+            self.failure.send_replace(Some(error.clone()));
+        }
+        result
+    }
+
     /// Starts what is due.
     fn keep_house(&mut self) {
+        let failure = self.failure.borrow().clone();
+        if let Some(error) = failure {
+            // No checkpoint can be stored any more.
+            for answer in self.checkpoint.next.drain(..) {
+                drop(answer.send(Err(error.clone())));
+            }
+            return;
+        }
+        let alignment = &self.alignment;
+        if alignment.last.elapsed() >= IDLE_WAKE
+            && alignment.changes.has_changed().unwrap_or(false)
+            && let Err(error) = self.align()
+        {
+            tracing::error!(%error, "the group could not be brought in line with the catalogue");
+        }
         if self.checkpoint.paused_until.is_some_and(|until| Instant::now() < until) {
             return;
         }
@@ -207,7 +326,8 @@ impl Driver {
         }
     }
 
-    fn job_done(&mut self, job: &Job, header: Option<CheckpointHeader>, result: Result<JobResult, Damage>) {
+    fn job_done(&mut self, done: JobDone) {
+        let JobDone { job, header, result } = done;
         let installed = match (result, header) {
             (Ok(JobResult::Checkpoint(result)), Some(header)) => self
                 .copy
@@ -215,10 +335,10 @@ impl Driver {
                 .map(|()| self.copy.consumer_mut().install(JobResult::Checkpoint(result)))
                 .map_err(NodeError::from),
             (Ok(result), _) => Ok(self.copy.consumer_mut().install(result)),
-            (Err(damage), _) => Err(NodeError::from(damage)),
+            (Err(error), _) => Err(error),
         };
-        let checkpoint = matches!(job, Job::Checkpoint(_));
-        if checkpoint {
+        let installed = self.note_failure(installed);
+        if let Job::Checkpoint(_) = job {
             self.checkpoint.running = false;
             for answer in self.checkpoint.covered.drain(..) {
                 drop(answer.send(installed.as_ref().map(drop).map_err(Clone::clone)));
@@ -226,14 +346,33 @@ impl Driver {
         }
         match installed {
             Ok(checkpoint_due) => self.checkpoint.due |= checkpoint_due,
-            Err(error) => {
-                tracing::error!(job = job.name(), %error, "a job's result could not be installed");
-                self.copy.consumer_mut().abandon(job);
-                self.checkpoint.paused_until = Some(Instant::now() + FAILURE_PAUSE);
-            }
+            Err(error) => self.job_failed(&job, &error),
         }
         self.log_bytes.send_replace(self.copy.log_bytes());
-        self.progress.send_modify(|count| *count += 1);
+    }
+
+    fn job_failed(&mut self, job: &Job, error: &NodeError) {
+        let stopping = self.board.cancel.load(Ordering::Acquire);
+        if !stopping {
+            tracing::error!(job = job.name(), %error, "a job failed; it is tried again after a pause");
+        }
+        self.copy.consumer_mut().abandon(job);
+        self.checkpoint.paused_until = Some(Instant::now() + FAILURE_PAUSE);
+        let Some(failed) = job.collection() else { return };
+        let told = self.index_waiters.extract_if(.., |(collection, _)| *collection == failed);
+        for (_, answer) in told {
+            drop(answer.send(Err(if stopping { NodeError::Stopping } else { NodeError::IndexBuild })));
+        }
+    }
+
+    fn answer_index_waiters(&mut self) {
+        let shard = self.copy.consumer();
+        let done = self.index_waiters.extract_if(.., |(collection, answer)| {
+            answer.is_closed() || shard.is_index_complete(*collection)
+        });
+        for (_, answer) in done {
+            drop(answer.send(Ok(())));
+        }
     }
 
     /// The last act: everything onto stable storage.

@@ -38,6 +38,8 @@ pub enum NodeError {
     NotImplemented(String),
     #[error("too many writes are waiting; try again after a moment")]
     Overloaded,
+    #[error("building the index failed; the node's log says why, and it will be tried again")]
+    IndexBuild,
     #[error("the deadline passed; {0}")]
     Deadline(&'static str),
     #[error("the node is stopping")]
@@ -49,6 +51,11 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// The haversine metric was asked for over vectors of `dim` elements.
+    pub(crate) fn haversine(dim: u32) -> Self {
+        Self::Invalid(format!("the haversine metric requires dimension 2, the collection has {dim}"))
+    }
+
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Metadata(error) => error.code(),
@@ -65,7 +72,7 @@ impl NodeError {
             Self::Overloaded => ErrorCode::Overloaded,
             Self::Deadline(_) => ErrorCode::DeadlineExceeded,
             Self::Stopping | Self::DataDirectory { .. } => ErrorCode::Unavailable,
-            Self::Internal(_) => ErrorCode::Internal,
+            Self::IndexBuild | Self::Internal(_) => ErrorCode::Internal,
         }
     }
 

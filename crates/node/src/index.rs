@@ -6,7 +6,7 @@ use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{Command, IndexDefinition, Reply};
-use lavandin_shard::Request;
+use lavandin_shard::{Rejection, Request};
 use lavandin_types::{BuildParameters, CollectionId, IndexFamily, IndexMode, Metric, Quantizer, RequestId};
 use tokio::sync::oneshot;
 
@@ -25,8 +25,7 @@ impl Node {
         let info = self.lookup(database, name)?;
         check_available(&mode)?;
         if mode.metric == Metric::Haversine && info.dim != 2 && info.dim != 0 {
-            let text = format!("the haversine metric requires dimension 2, the collection has {}", info.dim);
-            return Err(NodeError::Invalid(text));
+            return Err(NodeError::haversine(info.dim));
         }
         let records = self.reader.view(info.id).map_or(0, |view| view.statistics().live);
         if mode.family != IndexFamily::Flat && records == 0 {
@@ -41,7 +40,7 @@ impl Node {
             self.wait_for_jobs(info.id).await?;
         }
         self.set_index(context, info.id, Some(index)).await?;
-        self.wait_for_jobs(info.id).await
+        if mode.wants_graph() { self.wait_for_jobs(info.id).await } else { Ok(()) }
     }
 
     /// Goes back to exact scans by inner product.
@@ -74,54 +73,25 @@ impl Node {
         context: &CallContext,
         info: &lavandin_cluster::CollectionInfo,
     ) -> Result<(), NodeError> {
-        let Some(view) = self.reader.view(info.id) else {
-            // Its first write will bring the schema along.
+        let known = self.reader.view(info.id).map(|view| view.schema().version);
+        let Some(schema) = schema_of(info).filter(|schema| Some(schema.version) > known) else {
             return Ok(());
         };
-        match schema_of(info) {
-            Some(schema) if schema.version > view.schema().version => {
-                let unnamed = CallContext { request_id: RequestId::NONE, ..*context };
-                let request = Request::SetSchema { collection: info.id, schema };
-                self.propose(&unnamed, request).await.map(drop)
-            }
-            _ => Ok(()),
+        let unnamed = CallContext { request_id: RequestId::NONE, ..*context };
+        match self.propose(&unnamed, Request::SetSchema { collection: info.id, schema }).await {
+            // Not open yet: its first write brings the schema along.
+            Err(NodeError::Rejected(Rejection::UnknownCollection)) => Ok(()),
+            other => other.map(drop),
         }
     }
 
     /// Waits until the collection's merges and graph builds are done. Bounded by the work, not by a call's deadline: the
     /// client waits for its index, and gives up by hanging up.
     async fn wait_for_jobs(&self, collection: CollectionId) -> Result<(), NodeError> {
-        let mut progress = self.progress.clone();
-        loop {
-            progress.borrow_and_update();
-            let failures = self.failed_jobs();
-            let (answer, complete) = oneshot::channel();
-            self.send(Event::IsIndexComplete { collection, answer })?;
-            if complete.await.map_err(|_| NodeError::Stopping)? {
-                return Ok(());
-            }
-            progress.changed().await.map_err(|_| NodeError::Stopping)?;
-            if self.failed_jobs() > failures {
-                return Err(NodeError::Internal(
-                    "building the index failed; the node's log says why, and it will be tried again",
-                ));
-            }
-        }
+        let (answer, complete) = oneshot::channel();
+        self.send(Event::AwaitIndex { collection, answer })?;
+        complete.await.unwrap_or(Err(NodeError::Stopping))
     }
-}
-
-/// Brings the engine in line with the catalogue after a crash between the two: records of dropped collections go, and
-/// index changes are logged.
-pub(crate) async fn reconcile(node: &Node) -> Result<(), NodeError> {
-    let context = CallContext::new(node.options.request_timeout);
-    let catalogue = node.metadata.catalogue();
-    for id in node.reader.collections() {
-        match catalogue.collection_by_id(id) {
-            Ok(info) => node.log_schema(&context, info).await?,
-            Err(_) => node.drop_data(&context, [id]).await?,
-        }
-    }
-    Ok(())
 }
 
 /// Refuses modes that exist in the API and not here yet.

@@ -3,10 +3,12 @@
 //! Two lanes, so that a checkpoint never waits for an index build: one thread runs checkpoints, the other merges and
 //! graph builds (which use several threads themselves).
 
-use crate::driver::Event;
+use crate::error::NodeError;
 use crossbeam_channel::{Receiver, Sender};
 use lavandin_group::CheckpointHeader;
-use lavandin_shard::{Job, JobContext};
+use lavandin_shard::{Job, JobContext, JobResult};
+use lavandin_storage::DataDirLock;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -16,6 +18,13 @@ use std::time::Instant;
 pub(crate) struct Work {
     pub job: Job,
     pub header: Option<CheckpointHeader>,
+}
+
+/// A job that was run.
+pub(crate) struct JobDone {
+    pub job: Job,
+    pub header: Option<CheckpointHeader>,
+    pub result: Result<JobResult, NodeError>,
 }
 
 /// Counters that the metrics show.
@@ -41,14 +50,18 @@ pub(crate) struct JobBoard {
 pub(crate) struct Lanes {
     checkpoints: Sender<Work>,
     builds: Sender<Work>,
+    /// Keeps the results' queue open when the threads have ended.
+    _results: Sender<JobDone>,
 }
 
 impl Lanes {
-    /// Starts both threads; they end when the lanes are dropped. Results go to `events`.
+    /// Starts both threads; they end when the lanes are dropped. Results go to `results`, whose
+    /// length is bounded by the jobs' number. They hold `lock` for as long as they may write.
     pub(crate) fn start(
         threads: usize,
         board: &Arc<JobBoard>,
-        events: &Sender<Event>,
+        results: Sender<JobDone>,
+        lock: &Arc<DataDirLock>,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         // The shard hands each job out once, so the queues hold at most a few per collection.
         let (checkpoints, checkpoint_work) = crossbeam_channel::unbounded();
@@ -57,11 +70,14 @@ impl Lanes {
         for (name, work, threads) in
             [("lavandin-checkpoint", checkpoint_work, 1), ("lavandin-build", build_work, threads)]
         {
-            let (board, events) = (Arc::clone(board), events.clone());
-            let run = move || run_lane(&work, threads, &board, &events);
+            let (board, results, lock) = (Arc::clone(board), results.clone(), Arc::clone(lock));
+            let run = move || {
+                run_lane(&work, threads, &board, &results);
+                drop(lock);
+            };
             handles.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
         }
-        Ok((Self { checkpoints, builds }, handles))
+        Ok((Self { checkpoints, builds, _results: results }, handles))
     }
 
     pub(crate) fn send(&self, work: Work) {
@@ -71,7 +87,7 @@ impl Lanes {
     }
 }
 
-fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, events: &Sender<Event>) {
+fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, results: &Sender<JobDone>) {
     for Work { job, header } in work {
         if board.cancel.load(Ordering::Acquire) {
             break;
@@ -79,16 +95,14 @@ fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, events: &Se
         let started = Instant::now();
         board.begin(&job);
         let context = JobContext { threads, cancel: &board.cancel, progress: &board.graph_progress };
-        let result = job.run(&context);
+        // A defect in one job must not end the thread: whoever waits for the job would wait for ever.
+        let result = catch_unwind(AssertUnwindSafe(|| job.run(&context)))
+            .map_or(Err(NodeError::Internal("a job panicked")), |result| result.map_err(NodeError::from));
         board.end(&job, result.is_ok(), started.elapsed().as_micros() as u64);
-        match &result {
-            Ok(_) => tracing::debug!(job = job.name(), rows = job.rows(), "job done"),
-            Err(error) if board.cancel.load(Ordering::Acquire) => {
-                tracing::debug!(job = job.name(), %error, "job given up");
-            }
-            Err(error) => tracing::error!(job = job.name(), %error, "job failed"),
+        if result.is_ok() {
+            tracing::debug!(job = job.name(), rows = job.rows(), "job done");
         }
-        if events.send(Event::JobDone { job, header, result }).is_err() {
+        if results.send(JobDone { job, header, result }).is_err() {
             break;
         }
     }

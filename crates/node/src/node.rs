@@ -2,17 +2,16 @@
 //!
 //! Data directory: `LOCK`, `identity`, `metadata/` (the catalogue), `groups/1/` (log, checkpoints, segments).
 
-use crate::driver::{Answer, CheckpointState, Driver, Event};
+use crate::driver::{Alignment, Answer, CheckpointState, Driver, Event};
 use crate::error::NodeError;
 use crate::identity::{self, Identity};
-use crate::index;
 use crate::jobs::{JobBoard, Lanes};
 use crate::options::{CallContext, NodeOptions};
 use crate::pool::Pool;
-use crossbeam_channel::{Sender, TrySendError};
+use crossbeam_channel::Sender;
 use lavandin_consensus::{Metadata, MetadataOptions};
-use lavandin_group::{GroupCopy, GroupOptions};
-use lavandin_shard::{Outcome, Request, Shard, ShardLimits, ShardReader};
+use lavandin_group::{GroupCopy, GroupOptions, Recovery};
+use lavandin_shard::{Outcome, Request, Shard, ShardReader};
 use lavandin_storage::{DataDirLock, Directory, LocalDirectory};
 use lavandin_types::{GroupId, RequestId};
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
-/// Requests that wait for the group's thread; beyond it, callers are told to come back.
+/// Requests that wait for the group's thread, give or take the callers that send at one moment; beyond it, callers are told to come back.
 const QUEUE_MAX: usize = 1024;
 /// The only group of a node alone.
 const GROUP: GroupId = GroupId::new(1);
@@ -35,18 +34,18 @@ pub struct Node {
     pub(crate) reader: ShardReader,
     pub(crate) board: Arc<JobBoard>,
     pub(crate) pool: Pool,
-    pub(crate) progress: watch::Receiver<u64>,
     pub(crate) log_bytes: watch::Receiver<u64>,
+    failure: watch::Receiver<Option<NodeError>>,
     events: Sender<Event>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     started: Instant,
-    /// Held as long as the node lives.
-    _lock: DataDirLock,
+    /// Held as long as the node or one of its threads lives.
+    _lock: Arc<DataDirLock>,
 }
 
 /// What the blocking part of opening gives.
 struct Opened {
-    lock: DataDirLock,
+    lock: Arc<DataDirLock>,
     identity: Identity,
     copy: GroupCopy<Shard>,
 }
@@ -64,29 +63,54 @@ impl Node {
             ..MetadataOptions::new(options.data_dir.join("metadata"), opened.identity.node)
         };
         let metadata = Metadata::open(metadata_options).await?;
-        let node = Arc::new(Self::start(options, opened, metadata)?);
-        index::reconcile(&node).await?;
+        if let Err(error) = check_catalogue(&options, &opened, &metadata) {
+            metadata.shutdown().await;
+            return Err(error);
+        }
+        let node = match Self::start(options, opened, metadata.clone()) {
+            Ok(node) => Arc::new(node),
+            Err(error) => {
+                metadata.shutdown().await;
+                return Err(error);
+            }
+        };
+        // What a crash left undone between the catalogue and the log.
+        let context = CallContext::new(node.options.request_timeout);
+        if let Err(error) = node.ask(&context, |answer| Event::Align { answer }).await {
+            // The first failure is the one to tell.
+            drop(node.shutdown().await);
+            return Err(error);
+        }
         Ok(node)
     }
 
     fn start(options: NodeOptions, opened: Opened, metadata: Metadata) -> Result<Self, NodeError> {
         let Opened { lock, identity, copy } = opened;
-        let (events, received) = crossbeam_channel::bounded(QUEUE_MAX);
+        // Bounded by `send`: what waits in a bounded channel when its receiver goes is kept, unanswered, until the
+        // senders go too.
+        let (events, received) = crossbeam_channel::unbounded();
+        let (results, results_seen) = crossbeam_channel::unbounded();
         let board = Arc::new(JobBoard::default());
         let no_thread = |_| NodeError::Internal("the system starts no more threads");
-        let (lanes, mut threads) = Lanes::start(options.threads, &board, &events).map_err(no_thread)?;
-        let (progress, progress_seen) = watch::channel(0);
+        let (lanes, mut threads) =
+            Lanes::start(options.threads, &board, results, &lock).map_err(no_thread)?;
         let (log_bytes, log_bytes_seen) = watch::channel(copy.log_bytes());
+        let (failure, failure_seen) = watch::channel(None);
         let reader = copy.consumer().reader();
         let driver = Driver {
             copy,
+            alignment: Alignment { changes: metadata.changed(), last: Instant::now() },
             metadata: metadata.clone(),
             events: received,
+            results: results_seen,
             lanes,
+            board: Arc::clone(&board),
             log_bytes_max: options.log_bytes_max,
-            progress,
             log_bytes,
+            failure,
             checkpoint: CheckpointState::default(),
+            index_waiters: Vec::new(),
+            _lock: Arc::clone(&lock),
         };
         let builder = thread::Builder::new().name("lavandin-group-1".to_owned());
         threads.push(builder.spawn(move || driver.run()).map_err(no_thread)?);
@@ -97,8 +121,8 @@ impl Node {
             metadata,
             reader,
             board,
-            progress: progress_seen,
             log_bytes: log_bytes_seen,
+            failure: failure_seen,
             events,
             threads: Mutex::new(threads),
             started: Instant::now(),
@@ -108,10 +132,14 @@ impl Node {
 
     /// Whether the node serves.
     pub fn ready(&self) -> Result<(), NodeError> {
-        match self.metadata.status().failure {
-            Some(reason) => Err(lavandin_consensus::MetadataError::Stopped { reason }.into()),
-            None => Ok(()),
+        if let Some(reason) = self.metadata.status().failure {
+            return Err(lavandin_consensus::MetadataError::Stopped { reason }.into());
         }
+        if let Some(error) = &*self.failure.borrow() {
+            return Err(error.clone());
+        }
+        // The group's thread has ended.
+        self.failure.has_changed().map(drop).map_err(|_| NodeError::Stopping)
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -130,11 +158,9 @@ impl Node {
     pub async fn shutdown(&self) -> Result<(), NodeError> {
         self.board.cancel.store(true, Ordering::Release);
         let (answer, stopped) = oneshot::channel();
-        let events = self.events.clone();
-        let sent = tokio::task::spawn_blocking(move || events.send(Event::Stop { answer }).is_ok()).await;
-        let result = match sent {
-            Ok(true) => stopped.await.unwrap_or(Err(NodeError::Stopping)),
-            _ => Ok(()),
+        let result = match self.events.send(Event::Stop { answer }) {
+            Ok(()) => stopped.await.unwrap_or(Ok(())),
+            Err(_) => Ok(()),
         };
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined =
@@ -172,16 +198,17 @@ impl Node {
         context: &CallContext,
         event: impl FnOnce(Answer<T>) -> Event,
     ) -> Result<T, NodeError> {
+        context.check()?;
         let (answer, received) = oneshot::channel();
         self.send(event(answer))?;
         self.wait_for(context, received).await
     }
 
     pub(crate) fn send(&self, event: Event) -> Result<(), NodeError> {
-        self.events.try_send(event).map_err(|error| match error {
-            TrySendError::Full(_) => NodeError::Overloaded,
-            TrySendError::Disconnected(_) => NodeError::Stopping,
-        })
+        if self.events.len() >= QUEUE_MAX {
+            return Err(NodeError::Overloaded);
+        }
+        self.events.send(event).map_err(|_| NodeError::Stopping)
     }
 
     pub(crate) async fn wait_for<T>(
@@ -199,6 +226,26 @@ impl Node {
     }
 }
 
+impl Drop for Node {
+    /// Without a shutdown the threads end by themselves, the group's as soon as nobody can tell it anything any more.
+    fn drop(&mut self) {
+        self.board.cancel.store(true, Ordering::Release);
+    }
+}
+
+/// Refuses records without a catalogue: they would be taken for dropped ones, and removed.
+fn check_catalogue(options: &NodeOptions, opened: &Opened, metadata: &Metadata) -> Result<(), NodeError> {
+    let collections = opened.copy.consumer().collection_ids().len();
+    if metadata.catalogue().cluster().is_some() || collections == 0 {
+        return Ok(());
+    }
+    let reason = format!(
+        "it holds the records of {collections} collections, and its catalogue (metadata/) is empty; \
+         restore the catalogue from a backup"
+    );
+    Err(NodeError::DataDirectory { path: options.data_dir.clone(), reason })
+}
+
 fn open_directory(options: &NodeOptions) -> Result<Opened, NodeError> {
     let unusable = |reason: &dyn std::fmt::Display| NodeError::DataDirectory {
         path: options.data_dir.clone(),
@@ -206,18 +253,26 @@ fn open_directory(options: &NodeOptions) -> Result<Opened, NodeError> {
     };
     let group_dir: PathBuf = options.data_dir.join("groups").join(GROUP.get().to_string());
     std::fs::create_dir_all(&group_dir).map_err(|error| unusable(&error))?;
-    let lock = DataDirLock::acquire(&options.data_dir).map_err(|error| unusable(&error))?;
+    let lock = Arc::new(DataDirLock::acquire(&options.data_dir).map_err(|error| unusable(&error))?);
     let root = LocalDirectory::new(&options.data_dir).map_err(|error| unusable(&error))?;
     let identity = identity::load_or_create(&root)?;
     let directory: Arc<dyn Directory> =
         Arc::new(LocalDirectory::new(&group_dir).map_err(|error| unusable(&error))?);
-    let limits = ShardLimits {
-        collection_vectors_max: options.limits.collection_vectors_max,
-        collection_vector_bytes_max: options.limits.collection_vector_bytes_max,
-    };
+    let limits = options.limits.of_collection();
     let make = |payload: Option<&[u8]>| Shard::open(Arc::clone(&directory), limits, payload);
     let mut copy =
         GroupCopy::open(Arc::clone(&directory), GroupOptions::new(GROUP, options.durability), make)?;
     copy.consumer_mut().publish();
+    report(copy.recovery());
     Ok(Opened { lock, identity, copy })
+}
+
+/// Tells the operator what opening the group met.
+fn report(recovery: &Recovery) {
+    if let Some(cut) = &recovery.cut {
+        tracing::warn!(?cut, "the log had a torn end, which was cut off; nothing acknowledged was lost");
+    }
+    if let Some(damage) = &recovery.damaged_checkpoint {
+        tracing::error!(%damage, "the newest checkpoint is damaged; an older one and the log stood in for it");
+    }
 }

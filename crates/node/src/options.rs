@@ -1,9 +1,14 @@
 //! What a node and a call need to know.
 
+use crate::error::NodeError;
+use lavandin_shard::ShardLimits;
 use lavandin_storage::Durability;
 use lavandin_types::RequestId;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+
+/// What a timeout too long for the clock is taken for.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Bounds on what one request or one collection may take; 0 means none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +17,15 @@ pub struct Limits {
     pub batch_vectors_max: usize,
     pub collection_vectors_max: u64,
     pub collection_vector_bytes_max: u64,
+}
+
+impl Limits {
+    pub(crate) fn of_collection(&self) -> ShardLimits {
+        ShardLimits {
+            collection_vectors_max: self.collection_vectors_max,
+            collection_vector_bytes_max: self.collection_vector_bytes_max,
+        }
+    }
 }
 
 impl Default for Limits {
@@ -62,11 +76,21 @@ pub struct CallContext {
 
 impl CallContext {
     pub fn new(timeout: Duration) -> Self {
-        Self { request_id: RequestId::NONE, deadline: Instant::now() + timeout }
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now + TIMEOUT_MAX);
+        Self { request_id: RequestId::NONE, deadline }
     }
 
     #[must_use]
     pub fn with_request_id(self, request_id: RequestId) -> Self {
         Self { request_id, ..self }
+    }
+
+    /// Refuses to begin what nobody waits for any more.
+    pub(crate) fn check(&self) -> Result<(), NodeError> {
+        if Instant::now() < self.deadline {
+            return Ok(());
+        }
+        Err(NodeError::Deadline("nothing was begun"))
     }
 }

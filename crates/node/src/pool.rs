@@ -22,6 +22,7 @@ pub(crate) enum Running<T> {
 
 impl Pool {
     pub(crate) fn new(threads: usize) -> Self {
+        let threads = threads.max(1);
         Self { permits: Arc::new(Semaphore::new(threads)), threads }
     }
 
@@ -32,7 +33,7 @@ impl Pool {
         bytes: u64,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, NodeError> {
-        self.start(context, bytes, work).await?.wait().await
+        self.start(context, bytes, work).await?.wait(context).await
     }
 
     /// Starts `work` once a thread is free.
@@ -42,6 +43,7 @@ impl Pool {
         bytes: u64,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<Running<T>, NodeError> {
+        context.check()?;
         if bytes <= INLINE_BYTES_MAX {
             return Ok(Running::Done(work()));
         }
@@ -60,10 +62,16 @@ impl Pool {
 }
 
 impl<T> Running<T> {
-    pub(crate) async fn wait(self) -> Result<T, NodeError> {
+    /// Until the deadline; work that is not done by then runs to its end unheard, on its permit.
+    pub(crate) async fn wait(self, context: &CallContext) -> Result<T, NodeError> {
         match self {
             Self::Done(result) => Ok(result),
-            Self::OnThread(handle) => handle.await.map_err(|_| NodeError::Internal("a read panicked")),
+            Self::OnThread(handle) => tokio::time::timeout_at(context.deadline.into(), handle)
+                .await
+                .map_err(|_| {
+                    NodeError::Deadline("the read takes longer; allow it more time or ask for less")
+                })?
+                .map_err(|_| NodeError::Internal("a read panicked")),
         }
     }
 }

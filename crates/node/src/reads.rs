@@ -75,6 +75,10 @@ impl Node {
     ) -> Result<Vec<Hit>, NodeError> {
         let info = self.lookup(database, name)?;
         let Some(view) = self.reader.view(info.id) else {
+            if info.dim > 0 && query.len() != info.dim as usize {
+                let (expected, got) = (info.dim, query.len());
+                return Err(lavandin_shard::ReadError::DimensionMismatch { expected, got }.into());
+            }
             return Ok(Vec::new());
         };
         let bytes = view.scan_bytes();
@@ -189,7 +193,7 @@ impl Node {
                 .push(self.pool.start(context, share, move || lavandin_shard::search(&view, &piece)).await?);
         }
         for part in running {
-            let part = part.wait().await??;
+            let part = part.wait(context).await??;
             whole.profile.scanned_vectors += part.profile.scanned_vectors;
             let scanned = whole.profile.scanned_vectors;
             whole.profile = SearchProfile { scanned_vectors: scanned, ..part.profile };

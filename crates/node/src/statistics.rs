@@ -72,7 +72,7 @@ impl Node {
             deleted: all.deleted,
             max_int_id: all.max_int,
             ever_written: all.ever_written,
-            next_id: all.max_int.map_or(0, |largest| largest + 1).max(all.ever_written),
+            next_id: all.max_int.map_or(0, |largest| largest.saturating_add(1)).max(all.ever_written),
             dim: all.dim,
             indexed_rows: all.indexed_rows,
             segments: all.segments,
@@ -99,10 +99,6 @@ impl Node {
             all.index_bytes += one.index_bytes;
         }
         all
-    }
-
-    pub(crate) fn failed_jobs(&self) -> u64 {
-        self.board.jobs_failed.load(Ordering::Relaxed)
     }
 
     fn job_statistics(&self) -> JobStatistics {

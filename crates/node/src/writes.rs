@@ -5,9 +5,11 @@ use crate::driver::Event;
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
-use lavandin_cluster::{Command, Reply};
-use lavandin_shard::{Change, Outcome, RecordBatch, Request};
-use lavandin_types::RequestId;
+use lavandin_cluster::{CollectionInfo, Command, Reply};
+use lavandin_group::Consumer;
+use lavandin_shard::{Change, Outcome, RecordBatch, Request, Shard};
+use lavandin_storage::MemoryDirectory;
+use lavandin_types::{Metric, RequestId};
 use std::sync::Arc;
 
 impl Node {
@@ -21,6 +23,7 @@ impl Node {
         change: Change,
     ) -> Result<Outcome, NodeError> {
         let mut info = self.lookup(database, name)?;
+        context.check()?;
         let batch = match &change {
             Change::Add(batch) | Change::Upsert(batch) => Some(batch),
             Change::Delete(_) | Change::Restore(_) | Change::Compact => None,
@@ -29,7 +32,7 @@ impl Node {
             self.check_batch(batch)?;
             if info.dim == 0 {
                 // A batch that will be refused must not fix the dimension.
-                lavandin_shard::check_batch(batch)?;
+                self.rehearse(context, &info, &change).await?;
                 info = self.fix_dimension(context, info, batch.vectors.dim).await?;
             }
         }
@@ -71,13 +74,40 @@ impl Node {
     async fn fix_dimension(
         &self,
         context: &CallContext,
-        info: Arc<lavandin_cluster::CollectionInfo>,
+        info: Arc<CollectionInfo>,
         dim: u32,
-    ) -> Result<Arc<lavandin_cluster::CollectionInfo>, NodeError> {
+    ) -> Result<Arc<CollectionInfo>, NodeError> {
         match self.command(context, Command::FixDimension { collection: info.id, dim }).await? {
             Reply::Updated { info, .. } => Ok(info),
             _ => Err(NodeError::Internal("the catalogue answered another command")),
         }
+    }
+
+    /// Stages the first batch of a collection on a shard that exists for that only, which says whether it will be
+    /// refused: for its form, or under the collection's element type, metric and limits.
+    async fn rehearse(
+        &self,
+        context: &CallContext,
+        info: &CollectionInfo,
+        change: &Change,
+    ) -> Result<(), NodeError> {
+        let (Change::Add(batch) | Change::Upsert(batch)) = change else { return Ok(()) };
+        let (dim, bytes) = (batch.vectors.dim, batch.vectors.bytes.len() as u64);
+        let collection = info.id;
+        let schema = schema_of(&CollectionInfo { dim: dim.max(1), ..info.clone() });
+        let schema = schema.ok_or(NodeError::Internal("a collection has no dimension"))?;
+        if schema.metric() == Metric::Haversine && dim != 2 {
+            return Err(NodeError::haversine(dim));
+        }
+        let (limits, change) = (self.options.limits.of_collection(), change.clone());
+        let run = move || {
+            let mut shard = Shard::open(Arc::new(MemoryDirectory::new()), limits, None)?;
+            let mut op = Vec::new();
+            shard.prepare(Request::Open { collection, schema }, &mut op)?;
+            shard.prepare(Request::Change { collection, change }, &mut op)?;
+            Ok(())
+        };
+        self.pool.run(context, bytes, run).await?
     }
 
     fn check_batch(&self, batch: &RecordBatch) -> Result<(), NodeError> {

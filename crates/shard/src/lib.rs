@@ -42,7 +42,7 @@ mod view;
 pub use error::{Damage, ReadError, Rejection};
 pub use filtering::check_filter;
 pub use jobs::{Job, JobContext, JobResult};
-pub use prepare::{ID_BYTES_MAX, ShardLimits, check_batch};
+pub use prepare::{ID_BYTES_MAX, ShardLimits};
 pub use read::{contains, deleted_ids, field_names, records};
 pub use request::{
     BatchIds, Change, Hit, Outcome, Record, RecordBatch, SearchProfile, SearchRequest, VectorBatch, Which,

@@ -124,16 +124,6 @@ fn check_size(bytes: usize) -> Result<(), Rejection> {
     (bytes <= OP_BYTES_MAX).then_some(()).ok_or(Rejection::TooLarge { bytes, limit: OP_BYTES_MAX })
 }
 
-/// What can be said of a batch without its collection, for who must decide something before it is staged.
-pub fn check_batch(batch: &RecordBatch) -> Result<(), Rejection> {
-    check_shape(batch.vectors.dim.max(1), batch)?;
-    check_numbers(&batch.vectors, Metric::Ip)?;
-    check_fields(batch.fields.as_deref(), batch.ids.len())?;
-    check_ids(batch.ids.iter())?;
-    check_range(&batch.ids)?;
-    check_repeats(&batch.ids)
-}
-
 fn prepare_write(
     collection: &mut Collection,
     limits: &ShardLimits,
