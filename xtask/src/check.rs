@@ -70,10 +70,11 @@ pub(crate) fn tests(arguments: &[String], slow: bool) -> Result<()> {
     process::run(&mut command, if slow { SLOW_LIMIT } else { BUILD_LIMIT })
 }
 
-/// The release binary, built with the features of the whole workspace so that the tests' objects are used again.
+/// The release binary. Naming a test target as well gives dependencies the features that they have in `test` (cargo
+/// unites those of dev-dependencies into them), so that nothing is built a second time.
 pub(crate) fn binary(workspace: &Workspace) -> Result<std::path::PathBuf> {
     let mut command = Command::new(cargo());
-    command.args(["build", "--release", "--workspace", "--bin", "lavandin"]);
+    command.args(["build", "--release", "--workspace", "--bin", "lavandin", "--test", "it"]);
     process::run(&mut command, BUILD_LIMIT)?;
     Ok(workspace.target().join("release").join(format!("lavandin{}", std::env::consts::EXE_SUFFIX)))
 }

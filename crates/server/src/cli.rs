@@ -1,6 +1,6 @@
 //! The command line: which command, and the settings given as flags.
 
-use crate::config::{Kind, Resolved, Role, SETTINGS, ServerConfig, Sources};
+use crate::config::{Kind, Resolved, Role, SETTINGS, ServerConfig, Source, Sources};
 use crate::{logging, quickstart, run};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -90,6 +90,7 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
     let file = flags.get_one::<PathBuf>("config").map(PathBuf::as_path);
     let resolved = Resolved::gather(&Sources { command_line: &command_line, variable, file })?;
     let listing = resolved.listing();
+    let of_coordinator = resolved.of_coordinator();
     let config = resolved.into_config(is_terminal)?;
     if config.role == Role::Coordinator {
         bail!(
@@ -97,10 +98,28 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
              --role coordinator comes with the cluster"
         );
     }
+    let ignored_variables = without_coordinator(of_coordinator)?;
+    let config = ServerConfig { ignored_variables, ..config };
     if flags.get_flag("check_config") {
         return Ok(Asked::Print(format!("the configuration is valid\n{listing}")));
     }
     Ok(Asked::Serve(Box::new(config)))
+}
+
+/// Refuses the coordinator's settings, but for variables: one env file often serves several processes. The
+/// variables left out.
+fn without_coordinator(settings: Vec<(&'static str, Source)>) -> Result<Vec<&'static str>> {
+    let mut variables = Vec::new();
+    for (key, source) in settings {
+        match source {
+            Source::Variable { name } => variables.push(name),
+            Source::File { .. } => {
+                bail!("{source}: {key} is a setting of the coordinator, which is not there yet")
+            }
+            _ => bail!("{source} is a flag of the coordinator, which is not there yet; leave it out"),
+        }
+    }
+    Ok(variables)
 }
 
 fn command() -> Command {

@@ -61,6 +61,8 @@ pub struct ServerConfig {
     pub(crate) audit_log: bool,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
+    /// Variables that are set and mean something to a coordinator only.
+    pub(crate) ignored_variables: Vec<&'static str>,
 }
 
 /// Where a value came from.
@@ -134,6 +136,12 @@ impl Resolved {
         text
     }
 
+    /// The coordinator's settings that have a value, each with its source.
+    pub(crate) fn of_coordinator(&self) -> Vec<(&'static str, Source)> {
+        let later = SETTINGS.iter().filter(|setting| setting.is_later);
+        later.filter_map(|setting| Some((setting.key, self.values.get(setting.key)?.1.clone()))).collect()
+    }
+
     fn text(&self, key: &str) -> Option<&str> {
         debug_assert!(SETTINGS.iter().any(|setting| setting.key == key), "no setting is called {key}");
         self.values.get(key).map(|(text, _)| text.as_str())
@@ -187,6 +195,7 @@ impl Resolved {
             audit_log: self.text("audit_log").and_then(settings::parse_switch).unwrap_or(true),
             log_level: self.text("log_level").unwrap_or("info").to_owned(),
             log_format,
+            ignored_variables: Vec::new(),
         })
     }
 }

@@ -4,7 +4,7 @@ use crate::config::ServerConfig;
 use crate::routes::router;
 use crate::{App, accept, cli};
 use anyhow::{Context, Result};
-use lavandin_node::{Limits, Node, NodeOptions};
+use lavandin_node::{Limits, Node, NodeError, NodeOptions};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -46,10 +46,24 @@ pub(crate) async fn start(mut config: ServerConfig) -> Result<Running> {
     let address = listener.local_addr().context("cannot tell the address listened on")?;
     config.port = address.port();
     warn_if_open(&config, address.ip());
+    for variable in &config.ignored_variables {
+        tracing::warn!(
+            event = "variable_ignored",
+            variable,
+            "{variable} is for the coordinator, which is not there yet; it is ignored"
+        );
+    }
     let data_dir = cli::absolute(&config.data_dir)?;
     let opening = std::time::Instant::now();
-    let node = Node::open(options_of(&config)).await;
-    let node = node.with_context(|| format!("cannot open the data directory {}", data_dir.display()))?;
+    let node = match Node::open(options_of(&config)).await {
+        Ok(node) => node,
+        // It names the directory itself.
+        Err(error @ NodeError::DataDirectory { .. }) => return Err(error.into()),
+        Err(error) => {
+            let context = format!("cannot open the data directory {}", data_dir.display());
+            return Err(anyhow::Error::new(error).context(context));
+        }
+    };
     let app = App::new(node, config);
     tracing::info!(
         event = "listening", address = %format!("http://{address}"), data_dir = %data_dir.display(),

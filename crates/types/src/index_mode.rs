@@ -54,7 +54,7 @@ pub enum IndexModeError {
     Unknown(String),
     #[error("index mode {mode:?} names no metric; write {mode}-IP, {mode}-L2 or {mode}-COS")]
     NoMetric { mode: String },
-    #[error("index mode {mode:?}: {family} does not take the metric {metric}")]
+    #[error("unsupported index/metric combination {mode:?}: {family} does not take {metric}")]
     Unsupported { mode: String, family: &'static str, metric: String },
 }
 

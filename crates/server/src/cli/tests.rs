@@ -29,7 +29,7 @@ fn the_flags_of_the_reference_are_known() {
         "lavandin run --root d --host 0.0.0.0 --port 9001 --api-key k --workers 3 --keep-alive-secs 60 \
          --request-timeout-secs 120 --json-limit-mb 64 --payload-limit-mb 128 --slow-query-warn-ms 0 --max-top-k 12 \
          --max-batch-vectors 34 --max-collection-vectors 56 --max-collection-vector-bytes 78 --no-audit-log \
-         --durability os --role shard --cluster-config c.json --coordinator-lease-secs 5.0",
+         --durability os --role shard",
     );
     assert_eq!(config.data_dir.to_str(), Some("d"));
     assert_eq!((config.workers, config.top_k_max, config.batch_vectors_max), (Some(3), 12, 34));
@@ -50,6 +50,30 @@ fn the_coordinator_is_announced_as_missing() {
     assert!(error.to_string().starts_with("the coordinator is not there yet"), "{error}");
     let variable = |name: &str| (name == "LYNSE_ROLE").then(|| "coordinator".to_owned());
     assert!(asked_with("lavandin serve", &variable).is_err());
+}
+
+#[test]
+fn settings_of_the_coordinator_are_not_ignored_silently() {
+    let later: Vec<_> = SETTINGS.iter().filter(|setting| setting.is_later).collect();
+    assert!(later.len() >= 9);
+    for setting in later {
+        let flag = format!("--{} is a flag of the coordinator, which is not there yet", setting.flag);
+        for role in ["", "--role shard"] {
+            let error = asked(&format!("lavandin serve {role} --{} 5", setting.flag)).unwrap_err();
+            assert!(error.to_string().starts_with(&flag), "{error}");
+        }
+        for name in setting.variables {
+            let variable = |asked: &str| (asked == *name).then(|| "5".to_owned());
+            let Asked::Serve(config) = asked_with("lavandin serve", &variable).unwrap() else {
+                panic!("{name}")
+            };
+            assert_eq!(config.ignored_variables, [*name]);
+        }
+    }
+    let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
+    std::fs::write(file.path(), "cluster_state = 's.json'\n").unwrap();
+    let error = asked(&format!("lavandin serve --config {}", file.path().display())).unwrap_err();
+    assert!(error.to_string().contains("cluster_state is a setting of the coordinator"), "{error}");
 }
 
 #[test]

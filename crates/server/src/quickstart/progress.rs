@@ -3,7 +3,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-const WIDTH: usize = 40;
+/// With the words before and after it a line fits 80 columns.
+const WIDTH: usize = 32;
 
 pub(super) struct Progress {
     what: &'static str,
@@ -45,7 +46,7 @@ mod tests {
     fn the_bar_fills() {
         let progress = Progress::new("Loading", 8);
         assert!(progress.line(0).ends_with("----] 0/8"));
-        assert!(progress.line(2).contains(&format!("[{}{}]", "#".repeat(10), "-".repeat(30))));
+        assert!(progress.line(2).contains(&format!("[{}{}]", "#".repeat(8), "-".repeat(24))));
         assert!(progress.line(8).contains(&"#".repeat(WIDTH)));
         assert!(Progress::new("Nothing", 0).line(0).ends_with("] 0/0"));
     }

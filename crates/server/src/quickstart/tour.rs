@@ -7,13 +7,14 @@ use lavandin_types::{FieldsRef, ValueRef};
 use std::path::Path;
 
 const HITS: usize = 3;
-const TEXT_SHOWN_MAX: usize = 84;
+/// Most terminals are at least this wide.
+const COLUMNS: usize = 80;
 
 /// Runs the tour's searches and prints what they found.
 pub(super) async fn searches(node: &Node) -> Result<()> {
     println!("\nSearches ({INDEX_MODE}; the number is the cosine distance, smaller is nearer):");
     for query in queries()? {
-        println!("\n  \"{}\"", query.text);
+        println!("\n{}", wrapped(&query.text, 2));
         if let Some(filter) = &query.r#where {
             println!("  where {filter}");
         }
@@ -27,24 +28,39 @@ pub(super) async fn searches(node: &Node) -> Result<()> {
         };
         let found = node.search(&context(), DATABASE, COLLECTION, search).await?;
         for hit in found.results.iter().flatten() {
-            println!("    {}", line_of(hit));
+            println!("{}", shown(hit));
         }
     }
     Ok(())
 }
 
-fn line_of(hit: &Hit) -> String {
+/// A hit on two lines or more: score, word and category; the gloss.
+fn shown(hit: &Hit) -> String {
     let fields = FieldsRef::from_stored(&hit.fields);
     let text = |name: &str| match fields.get(name) {
         Some(ValueRef::Str(text)) => text.to_owned(),
         _ => String::new(),
     };
-    let mut gloss = text("text");
-    if let Some((cut, _)) = gloss.char_indices().nth(TEXT_SHOWN_MAX) {
-        gloss.truncate(cut);
-        gloss.push('…');
+    let gloss = wrapped(&text("text"), 11);
+    format!("    {:.3}  {} ({})\n{gloss}", hit.score, text("lemma"), text("lex"))
+}
+
+/// Text in lines of at most [`COLUMNS`], each behind `indent` spaces.
+fn wrapped(text: &str, indent: usize) -> String {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in text.split_whitespace() {
+        let length = line.chars().count() + 1 + word.chars().count();
+        if !line.is_empty() && indent + length > COLUMNS {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
     }
-    format!("{:.3}  {:<20} {:<16} {gloss}", hit.score, text("lemma"), text("lex"))
+    lines.push(line);
+    lines.iter().map(|line| format!("{:indent$}{line}", "")).collect::<Vec<_>>().join("\n")
 }
 
 /// Prints the lines to try; leaves a search with its vector beside the data for one of them.
@@ -61,21 +77,40 @@ pub(super) fn next_steps(url: &str, directory: &Path) -> Result<()> {
         r#"
 Try next:
 
-  curl -s {url}/search -H 'content-type: application/json' -d @{file}
+  curl -s {url}/search -H 'content-type: application/json' \
+    -d @{file}
 
   curl -s {url}/query -H 'content-type: application/json' \
-    -d '{{{names},"where":"lex = \"noun.food\" AND text LIKE \"%cheese%\""}}'
+    -d '{{{names},
+         "where":"lex = \"noun.food\" AND text LIKE \"%cheese%\""}}'
 
   pip install lynsedb==0.9.0
   python3 - <<'EOF'
   from lynse import VectorDBClient
-  words = VectorDBClient("{url}").get_database("{DATABASE}").get_collection("{COLLECTION}")
-  one = words.query_vectors(where="lex = 'noun.animal'")
+  client = VectorDBClient("{url}")
+  words = client.get_database("{DATABASE}").get_collection("{COLLECTION}")
+  animals = "lex = 'noun.animal'"
+  one = words.query_vectors(where=animals)
   print("near", one.fields[0]["lemma"], "--", one.fields[0]["text"])
-  for hit in words.search(one.vectors[0], k=5, where="lex = 'noun.animal'", return_fields=True).to_list():
+  hits = words.search(one.vectors[0], k=5, where=animals, return_fields=True)
+  for hit in hits.to_list():
       print(round(hit["distance"], 3), hit["lemma"], "--", hit["text"])
   EOF"#,
         file = file.display(),
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_a_terminal() {
+        let text = "word ".repeat(50);
+        let shown = wrapped(&text, 11);
+        assert!(shown.lines().all(|line| line.starts_with("           word") && line.len() <= COLUMNS));
+        assert_eq!(shown.split_whitespace().count(), 50);
+        assert_eq!((wrapped("", 2), wrapped("a  b", 2)), ("  ".to_owned(), "  a b".to_owned()));
+    }
 }

@@ -4,7 +4,7 @@ use crate::http::{ApiError, Call, reply};
 use crate::routes::{COLLECTION, DATABASE, Form, Input, NAMES, Output, optional, required, routes};
 use axum::body::Body;
 use axum::http::Response;
-use lavandin_types::{BuildParameters, IndexMode, IndexModeError};
+use lavandin_types::{BuildParameters, IndexMode};
 use lavandin_wire::{ReplyWriter, request};
 
 type Done = Result<Response<Body>, ApiError>;
@@ -29,15 +29,6 @@ routes! { "indexes":
         => Output::Params(&[DATABASE, COLLECTION, INDEX_MODE]);
     Post "/list_vector_fields" Read vector_fields, "The vector fields; one, until named ones come", Input::Json(NAMES)
         => Output::Params(&[DATABASE, COLLECTION, required("fields", Form::ListOf("VectorField"), "The fields")]);
-}
-
-fn mode_named(text: &str) -> Result<IndexMode, ApiError> {
-    IndexMode::parse(text).map_err(|error| match error {
-        IndexModeError::Unsupported { .. } => {
-            ApiError::invalid(format!("unsupported index/metric combination: {error}"))
-        }
-        _ => ApiError::invalid(error.to_string()),
-    })
 }
 
 /// Tuning values: the names that the API knows; what another family means by one is ignored, zero is a mistake.
@@ -85,7 +76,7 @@ async fn build(mut call: Call) -> Done {
     let request: request::BuildIndex = call.json().await?;
     let (database, collection) = (request.database_name.as_str(), request.collection_name.as_str());
     let text = request.index_mode.as_deref().unwrap_or("FLAT-IP");
-    let mode = mode_named(text)?;
+    let mode = IndexMode::parse(text).map_err(|error| ApiError::invalid(error.to_string()))?;
     let (known, others) = parameters(&request)?;
     let context = call.context()?;
     let outcome = call.app.node.build_index(&context, database, collection, mode, known, others).await;

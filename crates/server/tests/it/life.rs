@@ -52,7 +52,7 @@ fn a_second_process_on_the_same_data_is_refused() {
         .unwrap();
     assert_eq!(second.status.code(), Some(1));
     let said = String::from_utf8_lossy(&second.stderr);
-    assert!(said.contains("cannot open the data directory"), "{said}");
+    assert!(said.contains("another process") && said.lines().count() == 1, "{said}");
     assert_eq!(server.get("/readyz").status, 200);
 }
 
@@ -86,6 +86,33 @@ fn variables_configure_and_mistakes_end_with_2() {
     let coordinator =
         Command::new(PROGRAM).args(["serve", "--role", "coordinator"]).env_clear().output().unwrap();
     assert!(String::from_utf8_lossy(&coordinator.stderr).contains("the coordinator is not there yet"));
+}
+
+#[test]
+fn a_flag_of_the_coordinator_ends_the_start() {
+    let flags = ["serve", "--port", "0", "--cluster-config", "cluster.json"];
+    let output = Command::new(PROGRAM).args(flags).env_clear().output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--cluster-config") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn wrong_directories_are_one_sentence() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let inside = file.path().join("data");
+    for command in ["serve", "quickstart"] {
+        let output = Command::new(PROGRAM)
+            .args([command, "--port", "0", "--data-dir"])
+            .arg(&inside)
+            .env_clear()
+            .output();
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let names_it = said.contains(&inside.display().to_string());
+        assert!(said.starts_with("lavandin: ") && said.lines().count() == 1 && names_it, "{said}");
+    }
 }
 
 #[test]

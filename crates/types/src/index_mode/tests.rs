@@ -31,3 +31,14 @@ fn what_does_not_exist_is_refused() {
         assert!(IndexMode::parse(text).is_err(), "{text:?} was accepted");
     }
 }
+
+#[test]
+fn refusals_say_why() {
+    let said = |text: &str| IndexMode::parse(text).unwrap_err().to_string();
+    let unsupported = said("hnsw-hamming");
+    assert_eq!(
+        unsupported,
+        "unsupported index/metric combination \"hnsw-hamming\": HNSW does not take HAMMING"
+    );
+    assert!(said("HNSW").contains("names no metric") && said("FOO-L2").contains("unknown index mode"));
+}
