@@ -3,7 +3,7 @@
 use crate::error::NodeError;
 use crate::options::CallContext;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
 /// Bytes that a read may touch and still run where it is called (some 200 us).
@@ -24,6 +24,16 @@ impl Pool {
     pub(crate) fn new(threads: usize) -> Self {
         let threads = threads.max(1);
         Self { permits: Arc::new(Semaphore::new(threads)), threads }
+    }
+
+    /// The threads that nobody uses but for one, for a read of about `bytes` that can use several; they are free again
+    /// when the permit is dropped.
+    pub(crate) fn take_spare(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
+        let spare = self.permits.available_permits().saturating_sub(1);
+        if bytes <= INLINE_BYTES_MAX || spare == 0 {
+            return None;
+        }
+        Arc::clone(&self.permits).try_acquire_many_owned(spare as u32).ok()
     }
 
     /// Runs `work`, which touches about `bytes`, in place or on a blocking thread.

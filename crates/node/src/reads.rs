@@ -58,6 +58,7 @@ impl Node {
             probe: search.probe,
             with_fields: search.with_fields,
             use_graph: true,
+            threads: 1,
         };
         let result = self.run_search(context, view, request, search.count).await?;
         Ok(SearchReply { results: result.hits, profile: result.profile })
@@ -165,16 +166,20 @@ impl Node {
         &self,
         context: &CallContext,
         view: Arc<View>,
-        request: SearchRequest,
+        mut request: SearchRequest,
         count: usize,
     ) -> Result<SearchResult, NodeError> {
         let bytes = view.search_bytes(&request).saturating_mul(count as u64);
         let parts = self.pool.threads.min(count.div_ceil(QUERIES_PER_PART_MIN));
         if parts <= 1 {
-            return Ok(self
-                .pool
-                .run(context, bytes, move || lavandin_shard::search(&view, &request))
-                .await??);
+            let spare = self.pool.take_spare(bytes);
+            request.threads += spare.as_ref().map_or(0, |permit| permit.num_permits());
+            let run = move || {
+                let result = lavandin_shard::search(&view, &request);
+                drop(spare);
+                result
+            };
+            return Ok(self.pool.run(context, bytes, run).await??);
         }
         let dim = view.schema().dim as usize;
         let per_part = count.div_ceil(parts);

@@ -11,8 +11,9 @@ use lavandin_vector::block::Block;
 use lavandin_vector::graph::{self, Costs, Path, Scratch, beam_for, planned_search};
 use lavandin_vector::kernels::Kernels;
 use lavandin_vector::scan::{Found, Target, Wanted, scan};
-use lavandin_vector::top_k::Neighbor;
+use lavandin_vector::top_k::{self, Neighbor};
 use std::cell::RefCell;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 
 /// The word by which explanations tell a graph's answer.
@@ -111,7 +112,7 @@ impl Engine<'_> {
         let target = target(self.metric, &blocks, self.allowed);
         let wanted = Wanted::top(request.k);
         let found = if request.queries.len() == self.dim() {
-            vec![scan(&target, &request.queries, wanted)]
+            vec![scan_on(request.threads, &target, &request.queries, wanted)]
         } else {
             batch(&target, &request.queries, self.dim(), wanted)
         };
@@ -133,6 +134,54 @@ impl Engine<'_> {
 
 /// The search width of a request that names none, as HNSW users know it.
 const EF_DEFAULT: u32 = 50;
+
+/// Rows that make a thread of their own worth its start.
+const ROWS_PER_THREAD_MIN: u32 = 16_384;
+
+/// A scan whose rows are shared out to some threads.
+fn scan_on(threads: usize, target: &Target<'_>, query: &[f32], wanted: Wanted) -> Found {
+    let rows: u32 = target.blocks.iter().map(|block| block.rows).sum();
+    let threads = threads.min((rows / ROWS_PER_THREAD_MIN) as usize);
+    if threads < 2 {
+        return scan(target, query, wanted);
+    }
+    let parts = share_out(target.blocks, threads, rows);
+    let run = |blocks: &[Block<'_>]| scan(&Target { blocks, ..*target }, query, wanted);
+    let found: Vec<Found> = std::thread::scope(|scope| {
+        let others: Vec<_> = parts[1..].iter().map(|part| scope.spawn(|| run(part))).collect();
+        let own = run(&parts[0]);
+        // A scan does not panic; if one did, its panic goes on here.
+        let others =
+            others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        std::iter::once(own).chain(others).collect()
+    });
+    let mut all = Found::default();
+    all.neighbors = top_k::merge(wanted.k, found.iter().map(|found| found.neighbors.as_slice()));
+    found.iter().for_each(|found| all.stats.add(found.stats));
+    all
+}
+
+/// Splits blocks into as many lists of about equally many rows.
+fn share_out<'a>(blocks: &[Block<'a>], lists: usize, rows: u32) -> Vec<Vec<Block<'a>>> {
+    let share = rows.div_ceil(lists as u32);
+    let mut all = vec![Vec::new()];
+    let mut room = share;
+    for block in blocks {
+        let mut start = 0;
+        while start < block.rows {
+            if room == 0 {
+                all.push(Vec::new());
+                room = share;
+            }
+            let end = block.rows.min(start + room);
+            let last = all.len() - 1;
+            all[last].push(block.part(start, end));
+            room -= end - start;
+            start = end;
+        }
+    }
+    all
+}
 
 fn target<'a>(metric: Metric, blocks: &'a [Block<'a>], selection: Option<&'a Selection>) -> Target<'a> {
     Target { metric, kernels: Kernels::get(), blocks, selection }

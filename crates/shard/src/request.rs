@@ -76,6 +76,8 @@ pub struct SearchRequest {
     pub with_fields: bool,
     /// Whether a graph may answer; a scan is always exact.
     pub use_graph: bool,
+    /// Threads that one query's scan may use, the caller's included.
+    pub threads: usize,
 }
 
 /// One hit: the score as users see it (IP: higher is nearer).

@@ -137,6 +137,18 @@ impl<'a> Block<'a> {
         })
     }
 
+    /// The part of the block from `start` (0-based in the block) to before `end`. Panics beyond the block.
+    pub fn part(&self, start: u32, end: u32) -> Self {
+        let (from, to) = (start as usize, end as usize);
+        let elements = match self.elements {
+            Elements::F32(values) => Elements::F32(&values[from * self.dim..to * self.dim]),
+            Elements::F16(values) => Elements::F16(&values[from * self.dim..to * self.dim]),
+        };
+        let Codes { bytes, stride, meta } = self.codes;
+        let codes = Codes { bytes: &bytes[from * stride..to * stride], stride, meta: &meta[from..to] };
+        Self { first_row: self.first_row + start, rows: end - start, dim: self.dim, elements, codes }
+    }
+
     /// The elements of the row at `index` (0-based in the block).
     #[inline]
     pub fn row(&self, index: usize) -> Row<'a> {

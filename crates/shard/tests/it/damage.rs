@@ -54,6 +54,7 @@ impl Answers {
             probe: 0,
             with_fields: true,
             use_graph: true,
+            threads: 1,
         };
         let nearest = |filter| {
             let result = search(&view, &request(filter))?;

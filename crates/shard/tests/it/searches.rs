@@ -22,6 +22,7 @@ fn request(value: i32, k: usize, filter: Option<&str>) -> SearchRequest {
         probe: 0,
         with_fields: true,
         use_graph: true,
+        threads: 1,
     }
 }
 
@@ -144,4 +145,27 @@ fn another_index_brings_another_metric() {
     let schema = with_mode("FLAT-IP", 2);
     store.request(Request::SetSchema { collection: crate::store::COLLECTION, schema }).unwrap().unwrap();
     assert_eq!(found(&store, &request(10, 1, None)), ints(&[101]), "the longest has the largest product");
+}
+
+#[test]
+fn several_threads_find_what_one_finds() {
+    let mut store = Store::open(Arc::new(MemoryDirectory::new())).unwrap();
+    store.open_collection(with_mode("FLAT-L2", 1)).unwrap();
+    for part in 0..5u64 {
+        // Equal vectors far apart, so that ties cross the borders between threads.
+        let values: Vec<i32> = (0..10_000).map(|row| (row * 7 + part as i32) % 3_000).collect();
+        let ids = BatchIds::Range { start: part * 10_000, count: 10_000 };
+        store.change(Change::Add(batch(ids, &values, false))).unwrap().unwrap();
+        if part == 2 {
+            store.checkpoint().unwrap();
+        }
+    }
+    store.change(Change::Delete(ints(&[3, 20_000, 49_999]))).unwrap().unwrap();
+    for value in [0, 1_500, 2_999] {
+        let one = request(value, 50, None);
+        for threads in [2, 3, 16] {
+            let several = SearchRequest { threads, ..one.clone() };
+            assert_eq!(found(&store, &several), found(&store, &one), "{threads} threads");
+        }
+    }
 }

@@ -12,7 +12,7 @@ fn hnsw_words_become_ours() {
 
 #[test]
 fn beams_grow_with_what_is_asked_and_with_the_rows() {
-    assert_eq!(beam_for(10, 10, 50_000), 24);
+    assert_eq!(beam_for(10, 10, 50_000), 22);
     assert_eq!(beam_for(10, 10, 5), 5);
     assert_eq!(beam_for(0, 0, 0), 1);
     assert!(beam_for(50, 10, 50_000) >= 50);
