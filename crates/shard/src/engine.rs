@@ -11,6 +11,7 @@ use lavandin_vector::block::Block;
 use lavandin_vector::graph::{self, Costs, Path, Scratch, beam_for, planned_search};
 use lavandin_vector::kernels::Kernels;
 use lavandin_vector::scan::{Found, Target, Wanted, scan};
+use lavandin_vector::screen::ScanStats;
 use lavandin_vector::top_k::{self, Neighbor};
 use std::cell::RefCell;
 use std::panic::resume_unwind;
@@ -155,10 +156,10 @@ fn scan_on(threads: usize, target: &Target<'_>, query: &[f32], wanted: Wanted) -
             others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
         std::iter::once(own).chain(others).collect()
     });
-    let mut all = Found::default();
-    all.neighbors = top_k::merge(wanted.k, found.iter().map(|found| found.neighbors.as_slice()));
-    found.iter().for_each(|found| all.stats.add(found.stats));
-    all
+    let neighbors = top_k::merge(wanted.k, found.iter().map(|found| found.neighbors.as_slice()));
+    let mut stats = ScanStats::default();
+    found.iter().for_each(|found| stats.add(found.stats));
+    Found { neighbors, stats }
 }
 
 /// Splits blocks into as many lists of about equally many rows.

@@ -8,11 +8,15 @@ use http_body_util::BodyExt;
 use lavandin_types::ErrorCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// Bodies up to this size are not counted against the memory for bodies: the connections bound them.
 const COUNTED_FROM: u64 = 64 << 10;
 /// What is read of a refused body, so that a client which sends before it reads sees the refusal.
 const DRAINED_MAX: u64 = 64 << 20;
+
+/// How long a refused body may pause before the refusal is sent all the same.
+const DRAIN_PAUSE: Duration = Duration::from_millis(500);
 
 /// A share of the memory for bodies, given back when dropped.
 pub(super) struct Share {
@@ -102,7 +106,7 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
 /// Reads a body that nobody wants, so that its sender reads the reply instead of failing to send.
 pub(super) async fn drain(mut body: Body) {
     let mut left = DRAINED_MAX;
-    while let Ok(Some(piece)) = next_piece(&mut body).await {
+    while let Ok(Ok(Some(piece))) = tokio::time::timeout(DRAIN_PAUSE, next_piece(&mut body)).await {
         left = left.saturating_sub(piece.len() as u64);
         if left == 0 {
             return;
