@@ -1,7 +1,8 @@
 # A node in a container: docker build -t lavandin . && docker run -p 7637:7637 -v lavandin:/var/lib/lavandin lavandin
 #
-# The image holds the binary and the licences, nothing else is needed. A node that others can reach wants a key:
-# add -e LAVANDIN_API_KEY=...
+# The image holds the binary, root certificates for https and the licences, nothing else is needed; user code in
+# pipelines needs a Python with numpy and pyarrow on top. A node that others can reach wants a key: add
+# -e LAVANDIN_API_KEY=...
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
@@ -13,6 +14,7 @@ RUN groupadd --gid 10001 lavandin \
     && useradd --uid 10001 --gid lavandin --no-create-home --home-dir /var/lib/lavandin lavandin \
     && install --directory --owner lavandin --group lavandin --mode 0700 /var/lib/lavandin
 COPY --from=build /src/target/release/lavandin /usr/local/bin/lavandin
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY LICENSE NOTICE crates/server/sample/NOTICE /usr/share/doc/lavandin/
 ENV LAVANDIN_HOST=0.0.0.0 \
     LAVANDIN_PORT=7637 \

@@ -2,6 +2,7 @@
 that the program has, and none that it has not.
 """
 
+import ast
 import re
 import shutil
 import subprocess
@@ -28,8 +29,9 @@ def section(title: str) -> str:
     return re.split(rf"^#{{1,{len(level)}}} ", text.split(f"\n{title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def run(command: list) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=clean_environment(), check=False)
+def run(command: list, folder=None) -> str:
+    environment = clean_environment()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, cwd=folder, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -40,6 +42,17 @@ def test_readme_python(node):
     shown = run([sys.executable, "-c", source.replace(README_URL, node.url)])
     assert "'a'" in shown, shown
     assert "'b'" not in shown, shown
+
+
+def test_readme_batches(node, tmp_path):
+    pytest.importorskip("lavender_data")
+    source = block("python", "LavenderDataLoader")
+    assert README_URL in source
+    shown = run([sys.executable, "-c", source.replace(README_URL, node.url)], tmp_path).splitlines()
+    batches = [ast.literal_eval(line.replace("] [", "], [")) for line in shown]
+    assert [len(ids) for ids, _ in batches] == [4, 4]
+    found = sorted(pair for ids, widths in batches for pair in zip(ids, widths))
+    assert found == [(str(shard * 5 + row), str(row * 10)) for shard in range(2) for row in range(1, 5)]
 
 
 @pytest.mark.skipif(not shutil.which("curl") or not shutil.which("bash"), reason="needs bash and curl")
@@ -64,8 +77,9 @@ def test_every_setting_is_in_operations():
         for flag in re.findall(r"^\| `(--[a-z-]+)`", row)
     }
     assert in_table - flags == set()
-    variables = set(re.findall(r"\b(?:LAVANDIN|LYNSE)_[A-Z_]+", help_text))
-    documented = set(re.findall(r"\b(?:LAVANDIN|LYNSE)_[A-Z_]+", settings))
+    name = r"\b(?:LAVANDIN|LYNSE|LAVENDER_DATA)_[A-Z_]+"
+    variables = set(re.findall(name, help_text)) | {"LAVENDER_DATA_CLUSTER_ENABLED"}  # a warning, no setting
+    documented = set(re.findall(name, settings))
     assert (variables - documented, documented - variables) == (set(), set())
 
 

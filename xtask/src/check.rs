@@ -22,6 +22,7 @@ pub(crate) fn everything(workspace: &Workspace) -> Result<()> {
         ("licences", Box::new(|| licences::run(workspace))),
         ("links", Box::new(links::run)),
         ("packaging", Box::new(|| packaging::run(workspace))),
+        ("python", Box::new(|| python::package(workspace))),
         ("clippy", Box::new(clippy)),
         ("test", Box::new(|| tests(&[], false))),
         ("e2e", Box::new(|| python::end_to_end(workspace, None, false))),

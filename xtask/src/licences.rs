@@ -7,8 +7,9 @@ use crate::workspace::Workspace;
 use anyhow::{Result, bail};
 use std::collections::BTreeMap;
 
-/// Permissive licences that an Apache-2.0 program may be distributed with.
-const ACCEPTED: [&str; 13] = [
+/// Permissive licences that an Apache-2.0 program may be distributed with. CDLA is one for data: that of the root
+/// certificates.
+const ACCEPTED: [&str; 14] = [
     "0BSD",
     "Apache-2.0",
     "Apache-2.0 WITH LLVM-exception",
@@ -16,6 +17,7 @@ const ACCEPTED: [&str; 13] = [
     "BSD-3-Clause",
     "BSL-1.0",
     "CC0-1.0",
+    "CDLA-Permissive-2.0",
     "ISC",
     "MIT",
     "MIT-0",

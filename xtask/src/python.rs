@@ -1,5 +1,5 @@
-//! The Python side of the checks: a virtual environment with pinned packages, and the end-to-end tests that drive
-//! the release binary through published clients.
+//! The Python side of the checks: a virtual environment with pinned packages, the tests of the Python package, and the
+//! end-to-end tests that drive the release binary through published clients.
 //!
 //! The environment lives in target/check-venv and is made again when xtask/requirements.txt changes.
 
@@ -13,7 +13,9 @@ use std::time::Duration;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 const TESTS: &str = "tests/e2e";
+const PACKAGE: &str = "python";
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
+const PACKAGE_LIMIT: Duration = Duration::from_secs(5 * 60);
 const TESTS_LIMIT: Duration = Duration::from_secs(12 * 60);
 const SLOW_TESTS_LIMIT: Duration = Duration::from_secs(4 * 3600);
 /// The published client waits for ever for a reply; no single normal test may.
@@ -40,6 +42,12 @@ pub(crate) fn prepare(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
+/// Runs the tests of the Python package.
+pub(crate) fn package(workspace: &Workspace) -> Result<()> {
+    prepare(workspace)?;
+    process::run(&mut pytest(workspace, PACKAGE), PACKAGE_LIMIT)
+}
+
 /// Builds the release binary and runs the end-to-end tests against it.
 pub(crate) fn end_to_end(workspace: &Workspace, filter: Option<&str>, slow: bool) -> Result<()> {
     prepare(workspace)?;
@@ -47,8 +55,7 @@ pub(crate) fn end_to_end(workspace: &Workspace, filter: Option<&str>, slow: bool
     if !Path::new(TESTS).is_dir() {
         bail!("{TESTS} is missing");
     }
-    let mut command = Command::new(program(workspace, "python"));
-    command.args(["-m", "pytest", TESTS, "-ra", "-p", "no:cacheprovider"]);
+    let mut command = pytest(workspace, TESTS);
     if let Some(filter) = filter {
         command.args(["-k", filter]);
     }
@@ -57,15 +64,24 @@ pub(crate) fn end_to_end(workspace: &Workspace, filter: Option<&str>, slow: bool
     } else {
         command.arg(format!("--timeout={ONE_TEST_SECONDS}"));
     }
-    // Environment of the developer's own server must not reach the servers under test.
+    command.env("LAVANDIN_BIN", binary);
+    process::run(&mut command, if slow { SLOW_TESTS_LIMIT } else { TESTS_LIMIT })
+}
+
+/// pytest over a folder, without the environment of the developer's own server.
+fn pytest(workspace: &Workspace, folder: &str) -> Command {
+    let mut command = Command::new(program(workspace, "python"));
+    command.args(["-m", "pytest", folder, "-ra", "-p", "no:cacheprovider"]);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
-        if name.starts_with("LYNSE_") || (name.starts_with("LAVANDIN_") && name != "LAVANDIN_SLOW_TESTS") {
+        let is_server_s =
+            ["LYNSE_", "LAVENDER_DATA_", "LAVANDIN_"].iter().any(|prefix| name.starts_with(prefix));
+        if is_server_s && name != "LAVANDIN_SLOW_TESTS" {
             command.env_remove(name);
         }
     }
-    command.env("LAVANDIN_BIN", binary).env("PYTHONDONTWRITEBYTECODE", "1");
-    process::run(&mut command, if slow { SLOW_TESTS_LIMIT } else { TESTS_LIMIT })
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
 }
 
 /// A program of the environment.

@@ -4,13 +4,15 @@
 //! and readers keep theirs as long as they like.
 
 mod apply;
+mod datasets;
 mod tables;
 
 use crate::bucket::{BucketTable, BucketTableId};
 use crate::collection::CollectionInfo;
+use crate::dataset::DatasetInfo;
 use crate::error::CatalogueError;
 use crate::topology::{ApiKey, GroupInfo, NodeInfo};
-use lavandin_types::{ClusterId, CollectionId, GroupId, NodeId, StoreId};
+use lavandin_types::{ClusterId, CollectionId, DatasetId, GroupId, NodeId, StoreId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,6 +39,8 @@ pub struct Catalogue {
     pub(crate) databases: BTreeMap<Arc<str>, Arc<Database>>,
     pub(crate) collections: BTreeMap<CollectionId, Arc<CollectionInfo>>,
     pub(crate) tables: Tables,
+    pub(crate) datasets: BTreeMap<DatasetId, Arc<DatasetInfo>>,
+    pub(crate) dataset_names: BTreeMap<Arc<str>, DatasetId>,
     pub(crate) nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
     pub(crate) groups: BTreeMap<GroupId, Arc<GroupInfo>>,
     pub(crate) keys: BTreeMap<String, Arc<ApiKey>>,
@@ -88,6 +92,20 @@ impl Catalogue {
     /// The table of a collection's buckets.
     pub fn bucket_table(&self, id: BucketTableId) -> Option<&Arc<BucketTable>> {
         self.tables.get(id)
+    }
+
+    /// All datasets by id: the oldest first.
+    pub fn datasets(&self) -> impl DoubleEndedIterator<Item = &Arc<DatasetInfo>> + ExactSizeIterator {
+        self.datasets.values()
+    }
+
+    pub fn dataset(&self, id: DatasetId) -> Result<&Arc<DatasetInfo>, CatalogueError> {
+        self.datasets.get(&id).ok_or(CatalogueError::DatasetNotFound)
+    }
+
+    pub fn dataset_by_name(&self, name: &str) -> Result<&Arc<DatasetInfo>, CatalogueError> {
+        let id = self.dataset_names.get(name).ok_or(CatalogueError::DatasetNotFound)?;
+        self.dataset(*id)
     }
 
     pub fn nodes(&self) -> impl ExactSizeIterator<Item = &Arc<NodeInfo>> {

@@ -1,19 +1,23 @@
 //! Commands and their replies, and a command's bytes in the metadata log.
 //!
-//! Bytes of a command: one byte with the version, then JSON (docs/formats/metadata.md). An unknown field is an
+//! Bytes of a command: one byte with the version, then JSON (docs/formats/metadata.md). A command is written in the
+//! lowest version that has it. An unknown field is an
 //! error and not skipped: a node that does not understand a command must stop rather than drift from the others.
 
 use crate::collection::{CollectionInfo, IndexDefinition, IntegerIdForm};
+use crate::dataset::{
+    ColumnChange, DatasetInfo, FoundColumns, ManifestChange, NewDataset, NewShardset, ShardsetInfo,
+};
 use crate::error::DecodeError;
 use crate::form;
 use crate::topology::{ApiKey, NodeInfo};
-use lavandin_types::{ClusterId, CollectionId, ElementType, GroupId, NodeId, StoreId};
+use lavandin_types::{ClusterId, CollectionId, DatasetId, ElementType, GroupId, NodeId, ShardsetId, StoreId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
-/// The version that `Command::encode` writes.
-pub const COMMAND_VERSION: u8 = 1;
+/// The highest version that `Command::encode` writes.
+pub const COMMAND_VERSION: u8 = 2;
 
 /// What a node says of itself when it forms a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +98,38 @@ pub enum Command {
     PutApiKey { key: ApiKey },
     /// Makes sure that a key does not exist. Answers `Done`.
     RemoveApiKey { id: String },
+    /// Creates a dataset. Proposed again it does nothing; another one of its name is refused. Answers `Dataset`.
+    CreateDataset(NewDataset),
+    /// Makes sure that a dataset does not exist. Answers `DatasetDropped`.
+    DeleteDataset {
+        #[serde(with = "form::dataset_id")]
+        dataset: DatasetId,
+    },
+    /// Adds a shardset, and those of its columns that the dataset does not have. Proposed again it does nothing;
+    /// another one at its location is refused. Answers `Dataset`.
+    CreateShardset(NewShardset),
+    /// Makes sure that a shardset does not exist; its dataset must. Its columns go with it, but for the uid column
+    /// while another shardset is left: that one has it as well. Answers `ShardsetDropped`.
+    DeleteShardset {
+        #[serde(with = "form::dataset_id")]
+        dataset: DatasetId,
+        #[serde(with = "form::shardset_id")]
+        shardset: ShardsetId,
+    },
+    /// Makes a shardset the main one, and no other; or just not the main one. Answers `Dataset`.
+    SetMainShardset {
+        #[serde(with = "form::dataset_id")]
+        dataset: DatasetId,
+        #[serde(with = "form::shardset_id")]
+        shardset: ShardsetId,
+        is_main: bool,
+    },
+    /// Answers `Dataset`.
+    UpdateColumn(ColumnChange),
+    /// Replaces a shardset's manifest. A compare-and-set on its version. Answers `Dataset`.
+    SetManifest(ManifestChange),
+    /// Adds those columns that the dataset does not have. Answers `Dataset`.
+    AddColumns(FoundColumns),
 }
 
 /// What a command did.
@@ -132,6 +168,22 @@ pub enum Reply {
         info: Arc<CollectionInfo>,
         changed: bool,
     },
+    /// The dataset after the command, and whether the command changed it.
+    Dataset {
+        #[serde(with = "form::shared")]
+        info: Arc<DatasetInfo>,
+        changed: bool,
+    },
+    /// The dataset as it was, whose files may be removed; none if there was nothing to drop.
+    DatasetDropped {
+        info: Option<Box<DatasetInfo>>,
+    },
+    /// The dataset after the command, and the shardset whose files may be removed.
+    ShardsetDropped {
+        #[serde(with = "form::shared")]
+        info: Arc<DatasetInfo>,
+        dropped: Option<ShardsetInfo>,
+    },
     Done,
 }
 
@@ -151,11 +203,45 @@ impl Command {
             Self::SetIntegerIdForm { .. } => "set_integer_id_form",
             Self::PutApiKey { .. } => "put_api_key",
             Self::RemoveApiKey { .. } => "remove_api_key",
+            Self::CreateDataset(_) => "create_dataset",
+            Self::DeleteDataset { .. } => "delete_dataset",
+            Self::CreateShardset(_) => "create_shardset",
+            Self::DeleteShardset { .. } => "delete_shardset",
+            Self::SetMainShardset { .. } => "set_main_shardset",
+            Self::UpdateColumn(_) => "update_column",
+            Self::SetManifest(_) => "set_manifest",
+            Self::AddColumns(_) => "add_columns",
+        }
+    }
+
+    /// The lowest version that has the command as it is written now.
+    const fn version(&self) -> u8 {
+        match self {
+            Self::FormCluster { .. }
+            | Self::RegisterNode { .. }
+            | Self::CreateDatabase { .. }
+            | Self::DropDatabase { .. }
+            | Self::CreateCollection { .. }
+            | Self::DropCollection { .. }
+            | Self::SetDescription { .. }
+            | Self::FixDimension { .. }
+            | Self::SetIndex { .. }
+            | Self::SetIntegerIdForm { .. }
+            | Self::RemoveApiKey { .. } => 1,
+            Self::PutApiKey { .. }
+            | Self::CreateDataset(_)
+            | Self::DeleteDataset { .. }
+            | Self::CreateShardset(_)
+            | Self::DeleteShardset { .. }
+            | Self::SetMainShardset { .. }
+            | Self::UpdateColumn(_)
+            | Self::SetManifest(_)
+            | Self::AddColumns(_) => COMMAND_VERSION,
         }
     }
 
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![COMMAND_VERSION];
+        let mut bytes = vec![self.version()];
         serde_json::to_writer(&mut bytes, self).expect("a command has only string keys and writes to memory");
         bytes
     }

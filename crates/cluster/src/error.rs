@@ -41,6 +41,36 @@ pub enum CatalogueError {
         #[serde(with = "form::collection_id")]
         id: CollectionId,
     },
+    #[error("Dataset not found")]
+    DatasetNotFound,
+    #[error("Shardset not found")]
+    ShardsetNotFound,
+    #[error("Column not found")]
+    ColumnNotFound,
+    #[error(
+        "Dataset name must be unique: there is a dataset named {name:?} already; use it or choose another name"
+    )]
+    DatasetExists { name: String },
+    #[error(
+        "unique constraint failed: the dataset already has a shardset at {location:?}; sync that one instead"
+    )]
+    ShardsetExists { location: String },
+    #[error("unique constraint failed: the dataset already has a column named {name:?}")]
+    ColumnExists { name: String },
+    #[error("column names must be unique: {name:?} is given twice")]
+    ColumnGivenTwice { name: String },
+    /// An id that the proposer drew belongs to something else.
+    #[error("unique constraint failed: the id {id} is in use; draw another one")]
+    IdInUse { id: String },
+    /// A manifest was replaced between the caller's look-up and its command.
+    #[error(
+        "the shardset was synced by someone else: version {expected} of its manifest was to be replaced, it has {found}"
+    )]
+    ManifestMoved { expected: u64, found: u64 },
+    #[error("Invalid argument: version {version} of a manifest cannot follow version {expected}")]
+    ManifestOrder { expected: u64, version: u64 },
+    #[error("Invalid argument: a {what} must not be empty")]
+    Empty { what: String },
     #[error("Dimension mismatch: expected {expected}, got {got}")]
     DimensionMismatch { expected: u32, got: u32 },
     #[error("Invalid argument: dimension {got} is outside of 1 to {max}", max = limit::DIMENSION_MAX)]
@@ -82,16 +112,27 @@ impl CatalogueError {
         match self {
             Self::DatabaseNotFound { .. }
             | Self::CollectionNotFound { .. }
-            | Self::CollectionDropped { .. } => ErrorCode::NotFound,
+            | Self::CollectionDropped { .. }
+            | Self::DatasetNotFound
+            | Self::ShardsetNotFound
+            | Self::ColumnNotFound => ErrorCode::NotFound,
             Self::DimensionMismatch { .. }
             | Self::DimensionOutOfRange { .. }
             | Self::ElementTypeMismatch { .. }
             | Self::InvalidName { .. }
             | Self::DescriptionTooLong { .. }
             | Self::TooLong { .. }
-            | Self::LimitReached { .. } => ErrorCode::InvalidArgument,
+            | Self::LimitReached { .. }
+            | Self::ColumnGivenTwice { .. }
+            | Self::ManifestOrder { .. }
+            | Self::Empty { .. } => ErrorCode::InvalidArgument,
             Self::NotFormed => ErrorCode::Unavailable,
-            Self::AlreadyFormed { .. } => ErrorCode::AlreadyExists,
+            Self::AlreadyFormed { .. }
+            | Self::DatasetExists { .. }
+            | Self::ShardsetExists { .. }
+            | Self::ColumnExists { .. }
+            | Self::IdInUse { .. }
+            | Self::ManifestMoved { .. } => ErrorCode::AlreadyExists,
         }
     }
 }

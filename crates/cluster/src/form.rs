@@ -1,9 +1,10 @@
-//! How the ids of `types` look in JSON: counters as numbers, wide ids as 32 hex digits, an element type by its
-//! name. These modules are named in `#[serde(with = …)]`, so that the format stands here and not in a derive on
+//! How the ids of `types` look in JSON: counters as numbers, wide ids as 32 hex digits, ids of the dataset wing as
+//! their text, an element type by its name. These modules are named in `#[serde(with = …)]`, so that the format stands here and not in a derive on
 //! a type that lives elsewhere. Changing one is a change of the format (docs/formats/metadata.md).
 
 use lavandin_types::{
-    ClusterId, CollectionId, ElementType, GroupId, NodeId, PrimaryEpoch, SchemaVersion, StoreId,
+    ClusterId, CollectionId, ColumnId, DatasetId, ElementType, GroupId, NodeId, PrimaryEpoch, SchemaVersion,
+    ShardsetId, StoreId,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -50,6 +51,22 @@ macro_rules! wide_form {
 
 wide_form!(ClusterId, StoreId);
 
+macro_rules! text_form {
+    ($($type:ty),*) => {$(
+        impl Form for $type {
+            type Json = String;
+            fn to_json(&self) -> String {
+                self.to_string()
+            }
+            fn from_json(json: String) -> Result<Self, String> {
+                json.parse().map_err(|error| format!("{json:?}: {error}"))
+            }
+        }
+    )*};
+}
+
+text_form!(ColumnId, DatasetId, ShardsetId);
+
 impl Form for ElementType {
     type Json = String;
     fn to_json(&self) -> String {
@@ -85,11 +102,14 @@ macro_rules! with_module {
 with_module!(
     cluster_id: ClusterId,
     collection_id: CollectionId,
+    column_id: ColumnId,
+    dataset_id: DatasetId,
     element_type: ElementType,
     group_id: GroupId,
     node_id: NodeId,
     primary_epoch: PrimaryEpoch,
     schema_version: SchemaVersion,
+    shardset_id: ShardsetId,
     store_id: StoreId,
 );
 
@@ -156,6 +176,21 @@ pub(crate) mod shared {
         deserializer: D,
     ) -> Result<Arc<T>, D::Error> {
         T::deserialize(deserializer).map(Arc::new)
+    }
+}
+
+/// A hash of 128 bits as 32 hex digits.
+pub(crate) mod wide_hash {
+    use super::*;
+    pub(crate) fn serialize<S: Serializer>(value: &u128, serializer: S) -> Result<S::Ok, S::Error> {
+        format!("{value:032x}").serialize(serializer)
+    }
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u128, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(D::Error::custom("a hash is not 32 hex digits"));
+        }
+        u128::from_str_radix(&text, 16).map_err(D::Error::custom)
     }
 }
 

@@ -5,6 +5,10 @@
 pub const METADATA_BYTES_MAX: u64 = 64 << 20;
 pub const DATABASES_MAX: usize = 10_000;
 pub const COLLECTIONS_MAX: usize = 100_000;
+pub const DATASETS_MAX: usize = 100_000;
+pub const SHARDSETS_PER_DATASET_MAX: usize = 1_000;
+pub const COLUMNS_PER_SHARDSET_MAX: usize = 4_096;
+pub const COLUMNS_PER_DATASET_MAX: usize = 16_384;
 pub const NODES_MAX: usize = 256;
 pub const GROUPS_MAX: usize = 1_024;
 pub const KEYS_MAX: usize = 10_000;
@@ -12,11 +16,18 @@ pub const KEYS_MAX: usize = 10_000;
 pub const NAME_BYTES_MAX: usize = 128;
 /// Unicode scalar values of a description.
 pub const DESCRIPTION_CHARS_MAX: usize = 500;
+/// Bytes of a dataset's or a column's name.
+pub const DATASET_NAME_BYTES_MAX: usize = 512;
+pub const LOCATION_BYTES_MAX: usize = 2_048;
+/// Bytes of a column's type: nested types name all of their parts.
+pub const COLUMN_TYPE_BYTES_MAX: usize = 8_192;
+pub const COLUMN_DESCRIPTION_BYTES_MAX: usize = 4_096;
+pub const KEY_NOTE_BYTES_MAX: usize = 1_024;
 pub const DIMENSION_MAX: u32 = 65_536;
 /// Bytes of a node's address.
 pub const ADDRESS_BYTES_MAX: usize = 512;
 /// Bytes of an index definition: its mode's text and all other parameters.
 pub const INDEX_BYTES_MAX: usize = 4_096;
 
-/// What each entry weighs besides its texts: an upper estimate of its fixed part in memory and in a snapshot.
+/// What each entry, a dataset's column or shardset included, weighs besides its texts: an upper estimate of its fixed part in memory and in a snapshot.
 pub(crate) const ENTRY_WEIGHT: u64 = 256;

@@ -8,16 +8,17 @@ use crate::bucket::{BUCKET_COUNT, BucketTable, BucketTableId};
 use crate::catalogue::{Catalogue, Database, TABLE_WEIGHT, TableEntry, Tables, database_weight};
 use crate::collection::CollectionInfo;
 use crate::command::decode_versioned;
+use crate::dataset::DatasetInfo;
 use crate::error::DecodeError;
 use crate::form;
 use crate::topology::{ApiKey, GroupInfo, NodeInfo};
-use lavandin_types::{ClusterId, CollectionId, GroupId, NodeId};
+use lavandin_types::{ClusterId, CollectionId, DatasetId, GroupId, NodeId};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The version that `Catalogue::encode` writes.
-pub const SNAPSHOT_VERSION: u8 = 1;
+pub const SNAPSHOT_VERSION: u8 = 2;
 
 const WHAT: &str = "metadata snapshot";
 
@@ -39,12 +40,20 @@ struct Snapshot {
     nodes: Vec<NodeInfo>,
     groups: Vec<GroupInfo>,
     keys: Vec<ApiKey>,
+    /// Version 1 has none.
+    #[serde(default)]
+    datasets: Vec<SharedDataset>,
 }
 
 /// A collection's entry, without copying it to write it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 struct SharedInfo(#[serde(with = "form::shared")] Arc<CollectionInfo>);
+
+/// A dataset's entry, likewise.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct SharedDataset(#[serde(with = "form::shared")] Arc<DatasetInfo>);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -74,6 +83,7 @@ impl Catalogue {
             nodes: self.nodes.values().map(|node| NodeInfo::clone(node)).collect(),
             groups: self.groups.values().map(|group| GroupInfo::clone(group)).collect(),
             keys: self.keys.values().map(|key| ApiKey::clone(key)).collect(),
+            datasets: self.datasets.values().cloned().map(SharedDataset).collect(),
         };
         let mut bytes = vec![SNAPSHOT_VERSION];
         serde_json::to_writer(&mut bytes, &snapshot)
@@ -116,7 +126,10 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
     if let Some((id, _)) = tables.entries.iter().find(|(_, entry)| entry.users == 0) {
         return Err(format!("bucket table {id} has no user"));
     }
+    let (datasets, dataset_names) = restore_datasets(snapshot.datasets)?;
     let mut catalogue = Catalogue {
+        datasets,
+        dataset_names,
         cluster: snapshot.cluster,
         databases: databases.into_iter().map(|(name, database)| (name, Arc::new(database))).collect(),
         collections,
@@ -133,6 +146,39 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
     Ok(catalogue)
 }
 
+type Datasets = (BTreeMap<DatasetId, Arc<DatasetInfo>>, BTreeMap<Arc<str>, DatasetId>);
+
+fn restore_datasets(stored: Vec<SharedDataset>) -> Result<Datasets, String> {
+    let (mut datasets, mut names) = Datasets::default();
+    for SharedDataset(info) in stored {
+        check_dataset(&info)?;
+        if names.insert(info.name.as_str().into(), info.id).is_some() {
+            return Err(format!("two datasets are named {:?}", info.name));
+        }
+        if let Some(twin) = datasets.insert(info.id, info) {
+            return Err(format!("dataset id {} is used twice", twin.id));
+        }
+    }
+    Ok((datasets, names))
+}
+
+fn check_dataset(info: &DatasetInfo) -> Result<(), String> {
+    let mut shardsets = BTreeSet::new();
+    if !info.shardsets.iter().all(|shardset| shardsets.insert(shardset.id)) {
+        return Err(format!("dataset {} has two shardsets of one id", info.id));
+    }
+    let mut names = BTreeSet::new();
+    for column in &info.columns {
+        if !names.insert(&column.name) {
+            return Err(format!("dataset {} has two columns named {:?}", info.id, column.name));
+        }
+        if !shardsets.contains(&column.shardset) {
+            return Err(format!("column {} of dataset {} has no shardset", column.id, info.id));
+        }
+    }
+    Ok(())
+}
+
 /// The sum of all weights, which `apply` keeps up to date.
 pub(crate) fn weigh(catalogue: &Catalogue) -> u64 {
     let databases: u64 = catalogue.databases.keys().map(|name| database_weight(name)).sum();
@@ -141,7 +187,8 @@ pub(crate) fn weigh(catalogue: &Catalogue) -> u64 {
     let nodes: u64 = catalogue.nodes.values().map(|node| node.weight()).sum();
     let groups: u64 = catalogue.groups.values().map(|group| group.weight()).sum();
     let keys: u64 = catalogue.keys.values().map(|key| key.weight()).sum();
-    databases + collections + tables + nodes + groups + keys
+    let datasets: u64 = catalogue.datasets.values().map(|info| info.weight()).sum();
+    databases + collections + tables + nodes + groups + keys + datasets
 }
 
 /// The shortest beginning that gives all owners when it is repeated.

@@ -6,11 +6,12 @@
 
 use crate::databases::schema_of;
 use crate::error::NodeError;
-use crate::jobs::{JobBoard, JobDone, Lanes, Work};
+use crate::group_state::{GroupOutcome, GroupRequest, GroupState, checkpoint_payload};
+use crate::jobs::{JobBoard, JobDone, Lanes, Moment, Work};
 use crossbeam_channel::{Receiver, select};
 use lavandin_consensus::Metadata;
 use lavandin_group::{GroupCopy, GroupError, Staged, Ticket};
-use lavandin_shard::{Job, JobResult, Outcome, Request, Shard};
+use lavandin_shard::{Job, JobResult, Outcome, Request};
 use lavandin_storage::DataDirLock;
 use lavandin_types::{CollectionId, RequestId};
 use std::sync::Arc;
@@ -33,8 +34,8 @@ pub(crate) type Answer<T> = oneshot::Sender<Result<T, NodeError>>;
 pub(crate) enum Event {
     Propose {
         request_id: RequestId,
-        request: Box<Request>,
-        answer: Answer<Outcome>,
+        request: Box<GroupRequest>,
+        answer: Answer<GroupOutcome>,
     },
     /// Everything acknowledged so far onto stable storage.
     Flush {
@@ -62,7 +63,7 @@ pub(crate) enum Event {
 }
 
 pub(crate) struct Driver {
-    pub copy: GroupCopy<Shard>,
+    pub copy: GroupCopy<GroupState>,
     pub metadata: Metadata,
     pub events: Receiver<Event>,
     pub results: Receiver<JobDone>,
@@ -103,7 +104,7 @@ pub(crate) struct CheckpointState {
 /// A request that waits for its commit.
 struct Waiting {
     ticket: Ticket,
-    answer: Answer<Outcome>,
+    answer: Answer<GroupOutcome>,
 }
 
 /// What a round took besides writes.
@@ -166,13 +167,19 @@ impl Driver {
     fn stage(
         &mut self,
         id: RequestId,
-        request: Request,
-        answer: Answer<Outcome>,
+        request: GroupRequest,
+        answer: Answer<GroupOutcome>,
         waiting: &mut Vec<Waiting>,
     ) {
-        let staged = match self.current(request, waiting.is_empty()) {
+        let current = match request {
+            GroupRequest::Collections(request) => self
+                .current(request, waiting.is_empty())
+                .map(|request| request.map(GroupRequest::Collections)),
+            other => Ok(Some(other)),
+        };
+        let staged = match current {
             Ok(Some(request)) => self.copy.stage(id, request).map_err(NodeError::from),
-            Ok(None) => Ok(Staged::Answered(Outcome::Count(0))),
+            Ok(None) => Ok(Staged::Answered(GroupOutcome::Collections(Outcome::Count(0)))),
             Err(error) => Err(error),
         };
         // A caller that has gone away does not need its answer.
@@ -203,7 +210,7 @@ impl Driver {
             }
             // Its opening may be staged, so that only an empty commit tells that there is nothing to drop.
             Request::Drop { collection }
-                if nothing_staged && self.copy.consumer().schema(collection).is_none() =>
+                if nothing_staged && self.copy.consumer().shard.schema(collection).is_none() =>
             {
                 return Ok(None);
             }
@@ -217,19 +224,21 @@ impl Driver {
         self.alignment.changes.borrow_and_update();
         self.alignment.last = Instant::now();
         let catalogue = self.metadata.catalogue();
-        for collection in self.copy.consumer().collection_ids() {
-            let known = self.copy.consumer().schema(collection).map(|schema| schema.version);
+        for collection in self.copy.consumer().shard.collection_ids() {
+            let known = self.copy.consumer().shard.schema(collection).map(|schema| schema.version);
             let request = match catalogue.collection_by_id(collection).map(|info| schema_of(info)) {
                 Err(_) => Request::Drop { collection },
                 Ok(Some(schema)) if Some(schema.version) > known => Request::SetSchema { collection, schema },
                 Ok(_) => continue,
             };
-            if let Staged::Rejected(rejection) = self.copy.stage(RequestId::NONE, request)? {
+            if let Staged::Rejected(rejection) =
+                self.copy.stage(RequestId::NONE, GroupRequest::Collections(request))?
+            {
                 return Err(rejection.into());
             }
         }
         let committed = self.copy.commit().map(drop).map_err(NodeError::from);
-        self.copy.consumer_mut().publish();
+        self.copy.consumer_mut().shard.publish();
         self.note_failure(committed)
     }
 
@@ -238,7 +247,7 @@ impl Driver {
             return;
         }
         let committed = self.copy.commit();
-        self.copy.consumer_mut().publish();
+        self.copy.consumer_mut().shard.publish();
         if let Err(error) = &committed {
             drop(self.note_failure::<()>(Err(error.clone().into())));
         }
@@ -267,7 +276,7 @@ impl Driver {
                 self.checkpoint.paused_until = None;
             }
             Event::WantMerge { collection } => {
-                self.copy.consumer_mut().want_merge(collection);
+                self.copy.consumer_mut().shard.want_merge(collection);
                 self.checkpoint.paused_until = None;
             }
             Event::AwaitIndex { collection, answer } => self.index_waiters.push((collection, answer)),
@@ -311,30 +320,31 @@ impl Driver {
         let due = self.checkpoint.due
             || !self.checkpoint.next.is_empty()
             || self.copy.log_bytes() >= self.log_bytes_max
-            || self.copy.consumer().wants_checkpoint();
+            || self.copy.consumer().shard.wants_checkpoint();
         if due && !self.checkpoint.running {
             let header = self.copy.checkpoint_header();
-            if let Some(job) = self.copy.consumer_mut().take_checkpoint() {
+            let iterations = self.copy.consumer().iterations_part();
+            if let Some(job) = self.copy.consumer_mut().shard.take_checkpoint() {
                 self.checkpoint.running = true;
                 self.checkpoint.due = false;
                 self.checkpoint.covered = std::mem::take(&mut self.checkpoint.next);
-                self.lanes.send(Work { job, header: Some(header) });
+                self.lanes.send(Work { job, moment: Some(Moment { header, iterations }) });
             }
         }
-        for job in self.copy.consumer_mut().take_jobs() {
-            self.lanes.send(Work { job, header: None });
+        for job in self.copy.consumer_mut().shard.take_jobs() {
+            self.lanes.send(Work { job, moment: None });
         }
     }
 
     fn job_done(&mut self, done: JobDone) {
-        let JobDone { job, header, result } = done;
-        let installed = match (result, header) {
-            (Ok(JobResult::Checkpoint(result)), Some(header)) => self
+        let JobDone { job, moment, result } = done;
+        let installed = match (result, moment) {
+            (Ok(JobResult::Checkpoint(result)), Some(moment)) => self
                 .copy
-                .install_checkpoint(&header, &result.payload)
-                .map(|()| self.copy.consumer_mut().install(JobResult::Checkpoint(result)))
+                .install_checkpoint(&moment.header, &checkpoint_payload(&moment.iterations, &result.payload))
+                .map(|()| self.copy.consumer_mut().shard.install(JobResult::Checkpoint(result)))
                 .map_err(NodeError::from),
-            (Ok(result), _) => Ok(self.copy.consumer_mut().install(result)),
+            (Ok(result), _) => Ok(self.copy.consumer_mut().shard.install(result)),
             (Err(error), _) => Err(error),
         };
         let installed = self.note_failure(installed);
@@ -356,7 +366,7 @@ impl Driver {
         if !stopping {
             tracing::error!(job = job.name(), %error, "a job failed; it is tried again after a pause");
         }
-        self.copy.consumer_mut().abandon(job);
+        self.copy.consumer_mut().shard.abandon(job);
         self.checkpoint.paused_until = Some(Instant::now() + FAILURE_PAUSE);
         let Some(failed) = job.collection() else { return };
         let told = self.index_waiters.extract_if(.., |(collection, _)| *collection == failed);
@@ -366,7 +376,7 @@ impl Driver {
     }
 
     fn answer_index_waiters(&mut self) {
-        let shard = self.copy.consumer();
+        let shard = &self.copy.consumer().shard;
         let done = self.index_waiters.extract_if(.., |(collection, answer)| {
             answer.is_closed() || shard.is_index_complete(*collection)
         });

@@ -34,6 +34,30 @@ pub enum NodeError {
     EmptyCollection(String, &'static str),
     #[error("Invalid argument: {0}")]
     Invalid(String),
+    #[error(transparent)]
+    Iteration(#[from] lavandin_plan::iterations::Rejection),
+    #[error("Dataset not found")]
+    DatasetNotFound,
+    #[error("Iteration not found: {0}")]
+    IterationNotFound(lavandin_types::IterationId),
+    /// A request of the dataset wing that cannot be carried out as it stands.
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Location(#[from] lavandin_feed::location::LocationError),
+    #[error(transparent)]
+    Format(#[from] lavandin_feed::format::FormatError),
+    #[error(transparent)]
+    Rows(#[from] lavandin_feed::rows::RowsError),
+    #[error(transparent)]
+    Encode(#[from] lavandin_feed::lavender::EncodeError),
+    #[error(transparent)]
+    Ipc(#[from] lavandin_feed::ipc::IpcError),
+    #[error(transparent)]
+    Python(#[from] lavandin_feed::python::PythonError),
+    #[error("cannot use a manifest: {0}")]
+    Manifest(String),
+
     #[error("{0} is not implemented yet")]
     NotImplemented(String),
     #[error("too many writes are waiting; try again after a moment")]
@@ -66,7 +90,18 @@ impl NodeError {
             Self::Read(error) => error.code(),
             Self::Damaged(_) => ErrorCode::DataCorrupt,
             Self::IndexMode(_) | Self::Invalid(_) => ErrorCode::InvalidArgument,
-            Self::CollectionNotFound(_) => ErrorCode::NotFound,
+            Self::Iteration(error) => error.code(),
+            Self::Location(error) => error.code(),
+            Self::Format(error) => error.code(),
+            Self::Rows(error) => error.code(),
+            Self::Encode(error) => error.code(),
+            Self::Ipc(error) => error.code(),
+            Self::Python(error) => error.code(),
+            Self::Manifest(_) => ErrorCode::DataCorrupt,
+            Self::Refused(_) => ErrorCode::InvalidArgument,
+            Self::CollectionNotFound(_) | Self::DatasetNotFound | Self::IterationNotFound(_) => {
+                ErrorCode::NotFound
+            }
             Self::EmptyCollection(..) => ErrorCode::EmptyDatabase,
             Self::NotImplemented(_) => ErrorCode::NotImplemented,
             Self::Overloaded => ErrorCode::Overloaded,

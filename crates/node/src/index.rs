@@ -35,8 +35,8 @@ impl Node {
         let index = IndexDefinition { mode: mode.as_str().to_owned(), build: parameters, other };
         if mode.wants_graph() {
             // Sealed and merged first, so that one graph is built over all rows instead of one over each part.
-            self.ask(context, |answer| Event::Checkpoint { answer }).await?;
-            self.send(Event::WantMerge { collection: info.id })?;
+            self.group.ask(context, |answer| Event::Checkpoint { answer }).await?;
+            self.group.send(Event::WantMerge { collection: info.id })?;
             self.wait_for_jobs(info.id).await?;
         }
         self.set_index(context, info.id, Some(index)).await?;
@@ -89,7 +89,7 @@ impl Node {
     /// client waits for its index, and gives up by hanging up.
     async fn wait_for_jobs(&self, collection: CollectionId) -> Result<(), NodeError> {
         let (answer, complete) = oneshot::channel();
-        self.send(Event::AwaitIndex { collection, answer })?;
+        self.group.send(Event::AwaitIndex { collection, answer })?;
         complete.await.unwrap_or(Err(NodeError::Stopping))
     }
 }

@@ -17,13 +17,19 @@ use std::time::Instant;
 /// A job with what its installation needs.
 pub(crate) struct Work {
     pub job: Job,
-    pub header: Option<CheckpointHeader>,
+    pub moment: Option<Moment>,
+}
+
+/// The moment of which a checkpoint is, besides what its job holds.
+pub(crate) struct Moment {
+    pub header: CheckpointHeader,
+    pub iterations: Vec<u8>,
 }
 
 /// A job that was run.
 pub(crate) struct JobDone {
     pub job: Job,
-    pub header: Option<CheckpointHeader>,
+    pub moment: Option<Moment>,
     pub result: Result<JobResult, NodeError>,
 }
 
@@ -88,7 +94,7 @@ impl Lanes {
 }
 
 fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, results: &Sender<JobDone>) {
-    for Work { job, header } in work {
+    for Work { job, moment } in work {
         if board.cancel.load(Ordering::Acquire) {
             break;
         }
@@ -102,7 +108,7 @@ fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, results: &S
         if result.is_ok() {
             tracing::debug!(job = job.name(), rows = job.rows(), "job done");
         }
-        if results.send(JobDone { job, header, result }).is_err() {
+        if results.send(JobDone { job, moment, result }).is_err() {
             break;
         }
     }

@@ -9,25 +9,43 @@
 //! HTTP and JSON (`server`, `wire`).
 
 mod databases;
+mod datasets;
 mod driver;
 mod error;
+mod group_client;
+mod group_state;
 mod identity;
 mod index;
 mod jobs;
+mod keys;
 mod node;
+mod node_statistics;
 mod options;
 mod pool;
 mod reads;
-mod statistics;
+mod shard_writer;
 mod writes;
 
 pub use databases::{CollectionInfo, RequireCollection};
+pub use datasets::{
+    Batch, BatchFailure, BatchFormat, ColumnInfo, ColumnSpec, DatasetInfo, DatasetOptions, Delivery,
+    Function, FunctionKind, FunctionSpec, IterationInfo, IterationOptions, IterationProgress,
+    IterationRequest, ManifestRef, NewShardsetRequest, NextOptions, NextOutcome, OrderKind,
+    PreprocessRequest, Preview, PreviewState, ShardFileInfo, ShardsetInfo, ShuffleOptions, TaskName,
+    TaskStatus,
+};
 pub use error::NodeError;
+pub use lavandin_cluster::{ApiKey, Catalogue, KeyRole};
+pub use lavandin_feed::location::{HfSettings, S3Settings};
+pub use lavandin_feed::parquet_writer::ParquetWriteError;
+/// What a sync finds out about columns.
+pub use lavandin_feed::statistics;
 pub use lavandin_shard::{
     BatchIds, Change, Hit, Outcome, Record, RecordBatch, SearchProfile, VectorBatch, Which,
 };
 pub use lavandin_storage::Durability;
 pub use node::Node;
+pub use node_statistics::{CollectionStatistics, FeedStatistics, JobStatistics, NodeStatistics};
 pub use options::{CallContext, Limits, NodeOptions};
 pub use reads::{Search, SearchReply};
-pub use statistics::{CollectionStatistics, JobStatistics, NodeStatistics};
+pub use shard_writer::{PlainColumn, write_parquet};

@@ -2,27 +2,28 @@
 //!
 //! Data directory: `LOCK`, `identity`, `metadata/` (the catalogue), `groups/1/` (log, checkpoints, segments).
 
-use crate::driver::{Alignment, Answer, CheckpointState, Driver, Event};
+use crate::datasets::DatasetRuntime;
+use crate::driver::{Alignment, CheckpointState, Driver, Event};
 use crate::error::NodeError;
+use crate::group_client::{GroupClient, collections_outcome};
+use crate::group_state::{GroupRequest, GroupState};
 use crate::identity::{self, Identity};
 use crate::jobs::{JobBoard, Lanes};
 use crate::options::{CallContext, NodeOptions};
 use crate::pool::Pool;
-use crossbeam_channel::Sender;
 use lavandin_consensus::{Metadata, MetadataOptions};
 use lavandin_group::{GroupCopy, GroupOptions, Recovery};
-use lavandin_shard::{Outcome, Request, Shard, ShardReader};
+use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
+use lavandin_shard::{Outcome, Request, ShardReader};
 use lavandin_storage::{DataDirLock, Directory, LocalDirectory};
-use lavandin_types::{GroupId, RequestId};
+use lavandin_types::GroupId;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 use tokio::sync::{oneshot, watch};
 
-/// Requests that wait for the group's thread, give or take the callers that send at one moment; beyond it, callers are told to come back.
-const QUEUE_MAX: usize = 1024;
 /// The only group of a node alone.
 const GROUP: GroupId = GroupId::new(1);
 
@@ -32,11 +33,15 @@ pub struct Node {
     pub(crate) identity: Identity,
     pub(crate) metadata: Metadata,
     pub(crate) reader: ShardReader,
+    pub(crate) iterations: IterationsReader,
+    pub(crate) datasets: Arc<DatasetRuntime>,
+    /// Itself, for what runs in the background.
+    me: Weak<Self>,
     pub(crate) board: Arc<JobBoard>,
     pub(crate) pool: Pool,
     pub(crate) log_bytes: watch::Receiver<u64>,
     failure: watch::Receiver<Option<NodeError>>,
-    events: Sender<Event>,
+    pub(crate) group: GroupClient,
     threads: Mutex<Vec<JoinHandle<()>>>,
     started: Instant,
     /// Held as long as the node or one of its threads lives.
@@ -47,7 +52,7 @@ pub struct Node {
 struct Opened {
     lock: Arc<DataDirLock>,
     identity: Identity,
-    copy: GroupCopy<Shard>,
+    copy: GroupCopy<GroupState>,
 }
 
 impl Node {
@@ -67,8 +72,9 @@ impl Node {
             metadata.shutdown().await;
             return Err(error);
         }
+        let open_grants = opened.copy.consumer().iterations.recover();
         let node = match Self::start(options, opened, metadata.clone()) {
-            Ok(node) => Arc::new(node),
+            Ok(node) => node,
             Err(error) => {
                 metadata.shutdown().await;
                 return Err(error);
@@ -76,15 +82,33 @@ impl Node {
         };
         // What a crash left undone between the catalogue and the log.
         let context = CallContext::new(node.options.request_timeout);
-        if let Err(error) = node.ask(&context, |answer| Event::Align { answer }).await {
+        if let Err(error) = node.group.ask(&context, |answer| Event::Align { answer }).await {
             // The first failure is the one to tell.
+            drop(node.shutdown().await);
+            return Err(error);
+        }
+        if let Err(error) = node.return_grants(&context, open_grants).await {
             drop(node.shutdown().await);
             return Err(error);
         }
         Ok(node)
     }
 
-    fn start(options: NodeOptions, opened: Opened, metadata: Metadata) -> Result<Self, NodeError> {
+    /// Gives back the batches that a former session handed out and of which nobody knows whether they arrived.
+    async fn return_grants(&self, context: &CallContext, grants: Vec<OpenGrant>) -> Result<(), NodeError> {
+        for OpenGrant { iteration, rank, number } in grants {
+            let request = iterations::Request::Return { iteration, rank, number };
+            self.group.propose_iterations(context, request).await?;
+        }
+        Ok(())
+    }
+
+    /// This node, unless it is about to go.
+    pub(crate) fn arc(&self) -> Option<Arc<Self>> {
+        self.me.upgrade()
+    }
+
+    fn start(options: NodeOptions, opened: Opened, metadata: Metadata) -> Result<Arc<Self>, NodeError> {
         let Opened { lock, identity, copy } = opened;
         // Bounded by `send`: what waits in a bounded channel when its receiver goes is kept, unanswered, until the
         // senders go too.
@@ -96,7 +120,7 @@ impl Node {
             Lanes::start(options.threads, &board, results, &lock).map_err(no_thread)?;
         let (log_bytes, log_bytes_seen) = watch::channel(copy.log_bytes());
         let (failure, failure_seen) = watch::channel(None);
-        let reader = copy.consumer().reader();
+        let readers = copy.consumer().readers();
         let driver = Driver {
             copy,
             alignment: Alignment { changes: metadata.changed(), last: Instant::now() },
@@ -114,20 +138,32 @@ impl Node {
         };
         let builder = thread::Builder::new().name("lavandin-group-1".to_owned());
         threads.push(builder.spawn(move || driver.run()).map_err(no_thread)?);
-        Ok(Self {
+        let group = GroupClient::new(events);
+        let (threads_max, data_dir) = (options.threads, &options.data_dir);
+        let datasets = DatasetRuntime::open(
+            &options.datasets,
+            (data_dir, threads_max),
+            group.clone(),
+            readers.iterations.clone(),
+        )?;
+        let datasets = Arc::new(datasets);
+        Ok(Arc::new_cyclic(|me| Self {
+            datasets,
+            me: Weak::clone(me),
             pool: Pool::new(options.threads),
             options,
             identity,
             metadata,
-            reader,
+            reader: readers.shard,
+            iterations: readers.iterations,
             board,
             log_bytes: log_bytes_seen,
             failure: failure_seen,
-            events,
+            group,
             threads: Mutex::new(threads),
             started: Instant::now(),
             _lock: lock,
-        })
+        }))
     }
 
     /// Whether the node serves.
@@ -140,6 +176,11 @@ impl Node {
         }
         // The group's thread has ended.
         self.failure.has_changed().map(drop).map_err(|_| NodeError::Stopping)
+    }
+
+    /// The catalogue of this moment.
+    pub fn catalogue(&self) -> Arc<lavandin_cluster::Catalogue> {
+        self.metadata.catalogue()
     }
 
     pub fn data_dir(&self) -> &Path {
@@ -157,10 +198,11 @@ impl Node {
     /// Finishes accepted writes, syncs them and ends all threads. Later calls answer `Stopping`.
     pub async fn shutdown(&self) -> Result<(), NodeError> {
         self.board.cancel.store(true, Ordering::Release);
+        self.datasets.stop();
         let (answer, stopped) = oneshot::channel();
-        let result = match self.events.send(Event::Stop { answer }) {
-            Ok(()) => stopped.await.unwrap_or(Ok(())),
-            Err(_) => Ok(()),
+        let result = match self.group.stop(answer) {
+            true => stopped.await.unwrap_or(Ok(())),
+            false => Ok(()),
         };
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let joined =
@@ -178,51 +220,9 @@ impl Node {
         context: &CallContext,
         request: Request,
     ) -> Result<Outcome, NodeError> {
-        let answer = self.send_request(context.request_id, request)?;
-        self.wait_for(context, answer).await
-    }
-
-    /// Queues a request; requests are staged in the order in which they are queued.
-    pub(crate) fn send_request(
-        &self,
-        request_id: RequestId,
-        request: Request,
-    ) -> Result<oneshot::Receiver<Result<Outcome, NodeError>>, NodeError> {
-        let (answer, received) = oneshot::channel();
-        self.send(Event::Propose { request_id, request: Box::new(request), answer })?;
-        Ok(received)
-    }
-
-    pub(crate) async fn ask<T>(
-        &self,
-        context: &CallContext,
-        event: impl FnOnce(Answer<T>) -> Event,
-    ) -> Result<T, NodeError> {
-        context.check()?;
-        let (answer, received) = oneshot::channel();
-        self.send(event(answer))?;
-        self.wait_for(context, received).await
-    }
-
-    pub(crate) fn send(&self, event: Event) -> Result<(), NodeError> {
-        if self.events.len() >= QUEUE_MAX {
-            return Err(NodeError::Overloaded);
-        }
-        self.events.send(event).map_err(|_| NodeError::Stopping)
-    }
-
-    pub(crate) async fn wait_for<T>(
-        &self,
-        context: &CallContext,
-        answer: oneshot::Receiver<Result<T, NodeError>>,
-    ) -> Result<T, NodeError> {
-        match tokio::time::timeout_at(context.deadline.into(), answer).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(NodeError::Stopping),
-            Err(_) => Err(NodeError::Deadline(
-                "the change may still happen; send it again with the same idempotency key to learn its outcome",
-            )),
-        }
+        let request = GroupRequest::Collections(request);
+        let answer = self.group.send_request(context.request_id, request)?;
+        collections_outcome(self.group.wait_for(context, answer).await?)
     }
 }
 
@@ -235,7 +235,7 @@ impl Drop for Node {
 
 /// Refuses records without a catalogue: they would be taken for dropped ones, and removed.
 fn check_catalogue(options: &NodeOptions, opened: &Opened, metadata: &Metadata) -> Result<(), NodeError> {
-    let collections = opened.copy.consumer().collection_ids().len();
+    let collections = opened.copy.consumer().shard.collection_ids().len();
     if metadata.catalogue().cluster().is_some() || collections == 0 {
         return Ok(());
     }
@@ -259,10 +259,10 @@ fn open_directory(options: &NodeOptions) -> Result<Opened, NodeError> {
     let directory: Arc<dyn Directory> =
         Arc::new(LocalDirectory::new(&group_dir).map_err(|error| unusable(&error))?);
     let limits = options.limits.of_collection();
-    let make = |payload: Option<&[u8]>| Shard::open(Arc::clone(&directory), limits, payload);
+    let make = |payload: Option<&[u8]>| GroupState::open(Arc::clone(&directory), limits, payload);
     let mut copy =
         GroupCopy::open(Arc::clone(&directory), GroupOptions::new(GROUP, options.durability), make)?;
-    copy.consumer_mut().publish();
+    copy.consumer_mut().shard.publish();
     report(copy.recovery());
     Ok(Opened { lock, identity, copy })
 }

@@ -1,5 +1,6 @@
 //! What a node and a call need to know.
 
+use crate::datasets::DatasetOptions;
 use crate::error::NodeError;
 use lavandin_shard::ShardLimits;
 use lavandin_storage::Durability;
@@ -50,6 +51,7 @@ pub struct NodeOptions {
     pub request_timeout: Duration,
     /// The log is checkpointed when it is this large, which bounds the replay at a start.
     pub log_bytes_max: u64,
+    pub datasets: DatasetOptions,
 }
 
 impl NodeOptions {
@@ -62,6 +64,7 @@ impl NodeOptions {
             threads,
             request_timeout: Duration::from_secs(300),
             log_bytes_max: 256 << 20,
+            datasets: DatasetOptions::new(threads),
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::databases::schema_of;
 use crate::driver::Event;
 use crate::error::NodeError;
+use crate::group_state::GroupRequest;
 use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{CollectionInfo, Command, Reply};
@@ -44,12 +45,12 @@ impl Node {
         } else {
             let schema = schema_of(&info).ok_or(NodeError::Internal("a collection has no dimension"))?;
             let open = Request::Open { collection: info.id, schema };
-            Some(self.send_request(RequestId::NONE, open)?)
+            Some(self.group.send_request(RequestId::NONE, GroupRequest::Collections(open))?)
         };
         let changed = self.propose(context, Request::Change { collection: info.id, change }).await;
         if let Some(opening) = opening {
             // The change is staged behind the opening; if that failed, its reason is the one to tell.
-            self.wait_for(context, opening).await?;
+            self.group.wait_for(context, opening).await?;
         }
         changed
     }
@@ -57,7 +58,7 @@ impl Node {
     /// Puts everything acknowledged onto stable storage; under `Durability::Fsync` it is there already.
     pub async fn flush(&self, context: &CallContext, database: &str, name: &str) -> Result<(), NodeError> {
         self.lookup(database, name)?;
-        self.ask(context, |answer| Event::Flush { answer }).await
+        self.group.ask(context, |answer| Event::Flush { answer }).await
     }
 
     /// Seals growing segments and writes a checkpoint, after which a start replays next to nothing.
@@ -68,7 +69,7 @@ impl Node {
         name: &str,
     ) -> Result<(), NodeError> {
         self.lookup(database, name)?;
-        self.ask(context, |answer| Event::Checkpoint { answer }).await
+        self.group.ask(context, |answer| Event::Checkpoint { answer }).await
     }
 
     async fn fix_dimension(

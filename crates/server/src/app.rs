@@ -22,7 +22,7 @@ pub struct App {
 
 impl App {
     pub fn new(node: Arc<Node>, config: ServerConfig) -> Arc<Self> {
-        let keys = Keys::new(config.api_key.as_deref());
+        let keys = Keys::new(config.api_key.as_deref(), config.disable_auth);
         Arc::new(Self {
             node,
             keys,

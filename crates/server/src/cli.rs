@@ -1,7 +1,7 @@
 //! The command line: which command, and the settings given as flags.
 
-use crate::config::{Kind, Resolved, Role, SETTINGS, ServerConfig, Source, Sources};
-use crate::{logging, quickstart, run};
+use crate::config::{Kind, Resolved, Role, SETTINGS, ServerConfig, Source, Sources, env_file, parse_switch};
+use crate::{client, keys, logging, quickstart, run};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::collections::BTreeMap;
@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const NO_AUDIT_LOG: &str = "no_audit_log";
+/// Without it, Lavender Data's other variables of the cluster mean nothing.
+const CLUSTER_ENABLED: &str = "LAVENDER_DATA_CLUSTER_ENABLED";
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) enum Asked {
     /// Print this and end.
     Print(String),
     Quickstart(quickstart::Options),
+    Keys(ArgMatches),
+    Client(ArgMatches),
 }
 
 /// Runs the program; the entry point of the binary.
@@ -33,8 +37,13 @@ pub fn main() -> ExitCode {
             print!("{text}");
             Ok(())
         }
-        Asked::Serve(config) => logging::start(&config).and_then(|()| run::serve(*config)),
+        Asked::Serve(config) => {
+            env_file::adopt(&config.env_file);
+            logging::start(&config).and_then(|()| run::serve(*config))
+        }
         Asked::Quickstart(options) => quickstart::run(options),
+        Asked::Keys(flags) => keys::run(&flags),
+        Asked::Client(flags) => client::run(&flags, &variable),
     };
     outcome.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
 }
@@ -53,6 +62,8 @@ pub(crate) fn parse(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<
     let matches = command().try_get_matches_from(with_command(arguments))?;
     match matches.subcommand() {
         Some(("serve", flags)) => serve(flags, variable),
+        Some(("keys", flags)) => Ok(Asked::Keys(flags.clone())),
+        Some(("client", flags)) => Ok(Asked::Client(flags.clone())),
         Some(("quickstart", flags)) => Ok(Asked::Quickstart(quickstart::Options {
             data_dir: flags.get_one::<PathBuf>("data_dir").cloned(),
             port: flags.get_one::<u16>("port").copied().unwrap_or(quickstart::PORT),
@@ -88,6 +99,12 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
     }
     let is_terminal = std::io::stderr().is_terminal();
     let file = flags.get_one::<PathBuf>("config").map(PathBuf::as_path);
+    let env_file = flags.get_one::<PathBuf>("env_file").map(|path| env_file::read(path)).transpose()?;
+    let env_file = env_file.unwrap_or_default();
+    let variable = &|name: &str| {
+        let set = variable(name).filter(|value| !value.is_empty());
+        set.or_else(|| env_file.get(name).cloned())
+    };
     let resolved = Resolved::gather(&Sources { command_line: &command_line, variable, file })?;
     let listing = resolved.listing();
     let of_coordinator = resolved.of_coordinator();
@@ -98,8 +115,11 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
              --role coordinator comes with the cluster"
         );
     }
-    let ignored_variables = without_coordinator(of_coordinator)?;
-    let config = ServerConfig { ignored_variables, ..config };
+    let mut ignored_variables = without_coordinator(of_coordinator)?;
+    if variable(CLUSTER_ENABLED).and_then(|text| parse_switch(&text)) == Some(true) {
+        ignored_variables.push(CLUSTER_ENABLED);
+    }
+    let config = ServerConfig { ignored_variables, env_file, ..config };
     if flags.get_flag("check_config") {
         return Ok(Asked::Print(format!("the configuration is valid\n{listing}")));
     }
@@ -150,6 +170,13 @@ fn command() -> Command {
                 .help("Configuration file: TOML, JSON or INI; keys as the flags, with _ for -"),
         )
         .arg(
+            Arg::new("env_file")
+                .long("env-file")
+                .value_name("FILE")
+                .value_parser(clap::value_parser!(PathBuf))
+                .help("File of variables (NAME=value a line); the environment wins over it"),
+        )
+        .arg(
             Arg::new("check_config")
                 .long("check-config")
                 .action(ArgAction::SetTrue)
@@ -176,7 +203,13 @@ fn command() -> Command {
         .about("A vector database and data plane for machine learning")
         .version(env!("CARGO_PKG_VERSION"))
         .subcommand_required(true)
-        .subcommands([serve, quickstart, Command::new("version").about("Print the version")])
+        .subcommands([
+            serve,
+            quickstart,
+            client::command(),
+            keys::command(),
+            Command::new("version").about("Print the version"),
+        ])
 }
 
 fn value_name(kind: Kind) -> &'static str {

@@ -1,15 +1,17 @@
 //! The server's configuration: one table of settings, each with a flag, variables, a file key and a default.
 //!
 //! Precedence: command line, then `LAVANDIN_*`, then `LYNSE_*` (and the two variables that LynseDB reads besides),
-//! then the file, then the default. An empty variable counts as unset. A value that is wrong is an error that names
-//! where it came from; so is a key of the file that no setting has.
+//! then `LAVENDER_DATA_*`, then the file, then the default. Each variable is that of the environment, else that of
+//! the env file. An empty variable counts as unset. A value that is wrong is an error that names where it came from;
+//! so is a key of the file that no setting has.
 
+pub(crate) mod env_file;
 mod file;
 mod settings;
 
 use anyhow::{Context, Result, bail};
 use lavandin_node::Durability;
-pub(crate) use settings::{Kind, SETTINGS, Setting};
+pub(crate) use settings::{Kind, SETTINGS, Setting, parse_switch};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -61,8 +63,30 @@ pub struct ServerConfig {
     pub(crate) audit_log: bool,
     pub(crate) log_level: String,
     pub(crate) log_format: LogFormat,
-    /// Variables that are set and mean something to a coordinator only.
+    pub(crate) log_file: Option<PathBuf>,
+    pub(crate) disable_auth: bool,
+    pub(crate) datasets: DatasetConfig,
+    /// Variables that are set and mean something to a cluster only.
     pub(crate) ignored_variables: Vec<&'static str>,
+    /// What the env file says, for those who read the environment: locations' credentials, and user code.
+    pub(crate) env_file: BTreeMap<String, String>,
+}
+
+/// What the dataset wing needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct DatasetConfig {
+    pub(crate) modules_dir: Option<PathBuf>,
+    /// `None` never looks.
+    pub(crate) modules_reload_interval: Option<Duration>,
+    pub(crate) python: String,
+    /// `None` leaves it to the number of processors.
+    pub(crate) python_workers: Option<usize>,
+    pub(crate) python_time_limit: Duration,
+    pub(crate) python_memory_bytes_max: u64,
+    pub(crate) memory_bytes_max: u64,
+    pub(crate) shard_cache_bytes_max: u64,
+    /// Empty for anywhere.
+    pub(crate) file_roots: Vec<PathBuf>,
 }
 
 /// Where a value came from.
@@ -171,7 +195,7 @@ impl Resolved {
             role: if self.text("role") == Some("coordinator") { Role::Coordinator } else { Role::Single },
             host: self.text("host").unwrap_or_default().to_owned(),
             port: u16::try_from(port).with_context(|| format!("port is {port}, above 65535"))?,
-            data_dir: PathBuf::from(self.text("data_dir").unwrap_or_default()),
+            data_dir: self.data_dir()?,
             api_key,
             durability: if self.text("durability") == Some("os") {
                 Durability::Os
@@ -192,11 +216,50 @@ impl Resolved {
             collection_vectors_max: self.integer("max_collection_vectors"),
             collection_vector_bytes_max: self.integer("max_collection_vector_bytes"),
             slow_query: (slow_query_ms > 0).then(|| Duration::from_millis(slow_query_ms)),
-            audit_log: self.text("audit_log").and_then(settings::parse_switch).unwrap_or(true),
+            audit_log: self.text("audit_log").and_then(parse_switch).unwrap_or(true),
             log_level: self.text("log_level").unwrap_or("info").to_owned(),
             log_format,
+            log_file: self.text("log_file").map(PathBuf::from),
+            disable_auth: self.switch("disable_auth"),
+            datasets: self.datasets(),
             ignored_variables: Vec::new(),
+            env_file: BTreeMap::new(),
         })
+    }
+
+    fn switch(&self, key: &str) -> bool {
+        self.text(key).and_then(parse_switch).unwrap_or_default()
+    }
+
+    /// Named, or in the place of the SQLite file that an env file of Lavender Data names.
+    fn data_dir(&self) -> Result<PathBuf> {
+        let named = |key| self.values.get(key).filter(|(_, source)| *source != Source::Default);
+        let url = named("database_url").filter(|_| named("data_dir").is_none());
+        let Some((url, source)) = url else { return Ok(self.text("data_dir").unwrap_or_default().into()) };
+        match url.strip_prefix("sqlite:///").filter(|file| !file.is_empty()) {
+            Some(file) => Ok(PathBuf::from(format!("{file}.d"))),
+            None => bail!(
+                "{source} is {url:?}: this server keeps its own store and takes only sqlite:///NAME, for which it uses \
+                 the directory NAME.d; leave it out and set --data-dir"
+            ),
+        }
+    }
+
+    fn datasets(&self) -> DatasetConfig {
+        let reload = self.integer("modules_reload_interval");
+        let workers = self.integer("python_workers") as usize;
+        let roots = self.text("file_roots").unwrap_or_default();
+        DatasetConfig {
+            modules_dir: self.text("modules_dir").map(PathBuf::from),
+            modules_reload_interval: (reload > 0).then(|| Duration::from_secs(reload)),
+            python: self.text("python").unwrap_or("python3").to_owned(),
+            python_workers: (workers > 0).then_some(workers),
+            python_time_limit: self.seconds("python_time_limit_secs"),
+            python_memory_bytes_max: self.integer("python_memory_limit_mb").saturating_mul(MEGABYTE),
+            memory_bytes_max: self.integer("feed_memory_mb").saturating_mul(MEGABYTE),
+            shard_cache_bytes_max: self.integer("shard_cache_bytes"),
+            file_roots: roots.split(':').filter(|root| !root.is_empty()).map(PathBuf::from).collect(),
+        }
     }
 }
 

@@ -2,14 +2,16 @@
 
 mod body;
 mod call;
+mod dialect;
 mod error;
 mod name;
 mod serve;
 
 pub(crate) use call::{Call, aside, count_of, octets, reply, with_type};
+pub(crate) use dialect::Dialect;
 pub(crate) use error::ApiError;
 pub(crate) use name::RequestNames;
-pub(crate) use serve::{serve, serve_nothing};
+pub(crate) use serve::{Instead, serve, serve_nothing};
 
 #[cfg(test)]
 mod tests;

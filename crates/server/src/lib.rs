@@ -6,7 +6,8 @@
 //!
 //! Invariants:
 //! - every route is an entry of `routes::all`, from which both the router and `/openapi.json` are made;
-//! - every reply that is not a success is a JSON object with `error`, `code` and `request_id`;
+//! - every reply that is not a success is a JSON object with `error` (`detail` in the dataset wing), `code` and
+//!   `request_id`;
 //! - every reply carries `x-request-id`; nothing but `/`, `/version`, `/healthz` and `/readyz` answers without the
 //!   key once there is one;
 //! - a body is never read past its limit, and what bodies take together is bounded.
@@ -17,8 +18,10 @@ mod accept;
 mod app;
 mod auth;
 mod cli;
+mod client;
 mod config;
 mod http;
+mod keys;
 mod logging;
 mod metrics;
 mod openapi;

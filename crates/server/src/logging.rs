@@ -4,7 +4,13 @@
 
 use crate::config::{LogFormat, ServerConfig};
 use anyhow::{Context, Result, anyhow};
+use std::fs::{File, OpenOptions};
+use std::io::{IsTerminal, Write};
+use std::path::Path;
+use std::sync::Arc;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 /// Installs the process's subscriber.
 pub(crate) fn start(config: &ServerConfig) -> Result<()> {
@@ -21,7 +27,10 @@ pub(crate) fn start(config: &ServerConfig) -> Result<()> {
         false => format!("warn,lavandin={directives},{}", crates_at(&directives)),
     };
     let filter = EnvFilter::try_new(&directives).with_context(|| format!("log_level is {level:?}"))?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let file = config.log_file.as_deref().map(open).transpose()?;
+    let writer = std::io::stderr.and(OptionalFile(file));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    let builder = builder.with_ansi(config.log_file.is_none() && std::io::stderr().is_terminal());
     let installed = match config.log_format {
         LogFormat::Text => builder.with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_target(true).try_init(),
@@ -29,7 +38,31 @@ pub(crate) fn start(config: &ServerConfig) -> Result<()> {
     installed.map_err(|error| anyhow!("cannot start logging: {error}"))
 }
 
+/// Opens a log file to append to; its folder is made if it is not there.
+fn open(path: &Path) -> Result<Arc<File>> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    Ok(Arc::new(file.with_context(|| format!("cannot open the log file {}", path.display()))?))
+}
+
+/// Writes to a file if there is one.
+struct OptionalFile(Option<Arc<File>>);
+
+impl<'a> MakeWriter<'a> for OptionalFile {
+    type Writer = Box<dyn Write + 'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        match &self.0 {
+            Some(file) => Box::new(&**file),
+            None => Box::new(std::io::sink()),
+        }
+    }
+}
+
 fn crates_at(level: &str) -> String {
-    let crates = ["server", "node", "consensus", "shard", "group", "storage", "vector", "cluster"];
+    let crates =
+        ["server", "node", "consensus", "shard", "group", "storage", "vector", "cluster", "plan", "feed"];
     crates.map(|name| format!("lavandin_{name}={level}")).join(",")
 }

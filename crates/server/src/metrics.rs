@@ -8,7 +8,7 @@ mod text;
 
 use crate::app::App;
 use duration::Durations;
-use lavandin_node::JobStatistics;
+use lavandin_node::{FeedStatistics, JobStatistics};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use text::Text;
@@ -142,6 +142,7 @@ pub(crate) fn exposition(app: &App) -> String {
     text.sample("build_info", &version, 1);
     text.gauge("server_start_time_seconds", "When the process started", app.metrics.start_seconds);
     of_node(&mut text, app);
+    of_datasets(&mut text, app);
     text.gauge("process_resident_memory_bytes", "Resident memory", resident_bytes());
     of_http(&mut text, &app.metrics);
     text.gauge("http_body_bytes", "Bodies held in memory", app.body_bytes.load(Ordering::Relaxed));
@@ -161,6 +162,48 @@ fn of_node(text: &mut Text, app: &App) {
     text.gauge("storage_wal_bytes", "Bytes of the log since its last checkpoint", node.log_bytes);
     text.gauge("storage_index_bytes", "Bytes of the indexes", node.index_bytes);
     of_jobs(text, &node.jobs);
+}
+
+fn of_datasets(text: &mut Text, app: &App) {
+    let datasets = app.node.datasets();
+    let shardsets = || datasets.iter().flat_map(|dataset| &dataset.shardsets);
+    let manifests = || shardsets().filter_map(|shardset| shardset.manifest);
+    text.gauge("datasets_total", "Datasets", datasets.len() as u64);
+    text.gauge("shardsets_total", "Shardsets", shardsets().count() as u64);
+    let files: u64 = manifests().map(|manifest| u64::from(manifest.shard_count)).sum();
+    text.gauge("shard_files_total", "Shard files that syncs have found", files);
+    let rows: u64 = manifests().map(|manifest| manifest.total_samples).sum();
+    text.gauge("shard_file_rows_total", "Rows of these files", rows);
+    text.gauge(
+        "iterations_total",
+        "Iterations that are kept, finished ones too",
+        app.node.iterations(None).len() as u64,
+    );
+    let tasks = app.node.tasks();
+    let ended =
+        tasks.iter().filter(|(_, task)| ["failed", "aborted"].contains(&task.status.as_str())).count();
+    text.family(
+        "background_tasks",
+        "gauge",
+        "Syncs and preprocessings that run, or that failed or were aborted",
+    );
+    text.sample("background_tasks", "state=\"running\"", (tasks.len() - ended) as u64);
+    text.sample("background_tasks", "state=\"failed\"", ended as u64);
+    of_feed(text, &app.node.feed_statistics());
+}
+
+fn of_feed(text: &mut Text, feed: &FeedStatistics) {
+    text.gauge("feed_sessions", "Ranks of iterations that are being fed", feed.sessions);
+    text.counter("batches_granted_total", "Batches handed out", feed.batches_granted);
+    text.counter("batches_returned_total", "Batches whose answer did not leave", feed.batches_returned);
+    text.counter("batches_failed_total", "Failures told instead of a batch", feed.batches_failed);
+    text.gauge("feed_ready_bytes", "Batches made ahead", feed.ready_bytes);
+    text.gauge("feed_chunk_bytes", "Decoded chunks of shard files in memory", feed.chunk_bytes);
+    text.counter("feed_chunk_hits_total", "Chunks that were there when asked for", feed.chunk_hits);
+    text.counter("feed_chunk_reads_total", "Chunks read and decoded", feed.chunk_reads);
+    text.gauge("shard_cache_bytes", "Downloaded shard files on the disk", feed.file_cache_bytes);
+    text.counter("shard_cache_hits_total", "Files that were there when asked for", feed.file_cache_hits);
+    text.counter("shard_downloads_total", "Files downloaded", feed.downloads);
 }
 
 fn of_jobs(text: &mut Text, jobs: &JobStatistics) {
@@ -219,9 +262,10 @@ fn of_http(text: &mut Text, metrics: &Metrics) {
 
 fn by_route(text: &mut Text, metrics: &Metrics) {
     let named = || {
-        let none = std::iter::once((NO_ROUTE, "(none)"));
-        let routes = crate::routes::all().iter().map(|route| (route.index, route.path)).chain(none);
-        let counters = routes.map(|(index, path)| (path, &metrics.by_route[index]));
+        let none = std::iter::once((NO_ROUTE, "", "(none)"));
+        let routes = crate::routes::all().iter();
+        let routes = routes.map(|route| (route.index, route.method.name(), route.path)).chain(none);
+        let counters = routes.map(|(index, method, path)| ((method, path), &metrics.by_route[index]));
         counters.filter(|(_, counters)| counters.requests.load(Ordering::Relaxed) > 0)
     };
     type Read = fn(&RouteCounters) -> f64;
@@ -238,8 +282,8 @@ fn by_route(text: &mut Text, metrics: &Metrics) {
     ];
     for (name, help, read) in families {
         text.family(name, "counter", help);
-        for (path, counters) in named() {
-            text.sample(name, &format!("route=\"{path}\""), read(counters));
+        for ((method, path), counters) in named() {
+            text.sample(name, &format!("method=\"{method}\",route=\"{path}\""), read(counters));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod schemas;
 
+use crate::http::Dialect;
 use crate::routes::{Access, Form, Input, Output, Route, Value, Verb, all};
 use serde_json::{Map, Value as Json, json};
 use std::sync::OnceLock;
@@ -19,6 +20,8 @@ fn describe() -> Json {
         let method = match route.method {
             Verb::Get => "get",
             Verb::Post => "post",
+            Verb::Put => "put",
+            Verb::Delete => "delete",
         };
         entry[method] = operation(route);
     }
@@ -27,7 +30,7 @@ fn describe() -> Json {
         "info": {
             "title": "Lavandin HTTP API",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Compatible with LynseDB 0.9; see docs/http-api.md.",
+            "description": "Compatible with LynseDB 0.9 and, for datasets, Lavender Data 0.1.10; see docs/http-api.md.",
             "license": {"name": "Apache-2.0"},
         },
         "paths": paths,
@@ -35,7 +38,7 @@ fn describe() -> Json {
             "schemas": schemas::all(),
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer"},
-                "basic": {"type": "http", "scheme": "basic", "description": "Any user; the key as the password."},
+                "basic": {"type": "http", "scheme": "basic", "description": "The key's id and secret; or any user and the --api-key."},
             },
         },
         "security": [{"bearer": []}, {"basic": []}],
@@ -43,13 +46,13 @@ fn describe() -> Json {
 }
 
 fn operation(route: &Route) -> Json {
-    let name = route.path.trim_start_matches('/');
     let mut operation = json!({
-        "operationId": if name.is_empty() { "root" } else { name.trim_end_matches(".json") },
+        "operationId": operation_id(route),
         "tags": [route.tag],
         "summary": route.summary,
         "responses": responses(route),
     });
+    let mut parameters: Vec<Json> = names_in(route.path).map(in_path).collect();
     match route.input {
         Input::Nothing => {}
         Input::Json(values) => {
@@ -57,18 +60,15 @@ fn operation(route: &Route) -> Json {
             operation["requestBody"] = json!({"required": true, "content": content});
         }
         Input::Query(values, body) => {
-            let parameters = values.iter().map(|value| {
-                json!({
-                    "name": value.name, "in": "query", "required": value.required, "description": value.about,
-                    "schema": schema_of(value.form),
-                })
-            });
-            operation["parameters"] = parameters.collect();
+            parameters.extend(values.iter().map(in_query));
             if let Some(layout) = body {
                 let content = json!({"application/octet-stream": {"schema": octets(layout)}});
                 operation["requestBody"] = json!({"required": true, "content": content});
             }
         }
+    }
+    if !parameters.is_empty() {
+        operation["parameters"] = json!(parameters);
     }
     if route.access == Access::Open {
         operation["security"] = json!([]);
@@ -76,11 +76,43 @@ fn operation(route: &Route) -> Json {
     operation
 }
 
+/// The path's last word, with the method where that would not be one of a kind.
+fn operation_id(route: &Route) -> String {
+    let name = route.path.trim_matches('/').trim_end_matches(".json");
+    let is_shared = all().iter().filter(|other| other.path == route.path).count() > 1;
+    if name.is_empty() {
+        "root".to_owned()
+    } else if is_shared || name.contains('/') {
+        let parts: Vec<_> = name.split('/').map(|part| part.trim_matches(['{', '}'])).collect();
+        format!("{}_{}", route.method.name().to_ascii_lowercase(), parts.join("_"))
+    } else {
+        name.to_owned()
+    }
+}
+
+/// The names of the parts of a path that are not fixed.
+fn names_in(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'))
+}
+
+fn in_path(name: &str) -> Json {
+    json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})
+}
+
+fn in_query(value: &Value) -> Json {
+    json!({
+        "name": value.name, "in": "query", "required": value.required, "description": value.about,
+        "schema": schema_of(value.form),
+    })
+}
+
 fn responses(route: &Route) -> Json {
-    let error = json!({
-        "description": "What went wrong",
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-    });
+    let schema = match Dialect::of(route.path) {
+        Dialect::Collections => named("Error"),
+        Dialect::Datasets => named("DatasetError"),
+    };
+    let error =
+        json!({"description": "What went wrong", "content": {"application/json": {"schema": schema}}});
     if route.access == Access::Later {
         return json!({"501": error});
     }
@@ -94,6 +126,9 @@ fn responses(route: &Route) -> Json {
             json!({"application/json": {"schema": schema}})
         }
         Output::Json(values) => json!({"application/json": {"schema": object_of(values)}}),
+        Output::List(values) => json!({"application/json": {"schema": list_of(object_of(values))}}),
+        Output::Null => json!({"application/json": {"schema": {"nullable": true, "enum": [null]}}}),
+        Output::Refusal => return json!({"default": error}),
         Output::Octets(layout) => json!({"application/octet-stream": {"schema": octets(layout)}}),
         Output::Text => json!({"text/plain": {"schema": {"type": "string"}}}),
     };
@@ -149,6 +184,7 @@ fn schema_of(form: Form) -> Json {
         Form::TextList => list_of(json!({"type": "string"})),
         Form::Object => json!({"type": "object", "additionalProperties": true}),
         Form::Named(name) => named(name),
+        Form::ListOf("Integers") => list_of(schema_of(Form::ListOf("Integer"))),
         Form::ListOf("Integer") => list_of(json!({"type": "integer", "format": "int64"})),
         Form::ListOf(name) => list_of(named(name)),
     }

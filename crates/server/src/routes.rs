@@ -7,14 +7,16 @@ mod binary;
 mod collections;
 mod databases;
 mod indexes;
+mod keys;
 mod later;
+mod lavender;
 mod reads;
 mod records;
 mod searches;
 mod status;
 
 use crate::app::App;
-use crate::http::{ApiError, Call, serve, serve_nothing};
+use crate::http::{ApiError, Call, Instead, serve, serve_nothing};
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -32,6 +34,8 @@ pub(crate) type Handled = Pin<Box<dyn Future<Output = Result<Response<Body>, Api
 pub(crate) enum Verb {
     Get,
     Post,
+    Put,
+    Delete,
 }
 
 /// Who may call a route.
@@ -93,6 +97,11 @@ pub(crate) enum Output {
     Params(&'static [Value]),
     /// An object of its own.
     Json(&'static [Value]),
+    /// A list of such objects.
+    List(&'static [Value]),
+    Null,
+    /// Never: the route is there to refuse with a sentence.
+    Refusal,
     Octets(&'static str),
     Text,
 }
@@ -116,6 +125,8 @@ impl Verb {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
         }
     }
 
@@ -123,6 +134,8 @@ impl Verb {
         match self {
             Self::Get => MethodFilter::GET,
             Self::Post => MethodFilter::POST,
+            Self::Put => MethodFilter::PUT,
+            Self::Delete => MethodFilter::DELETE,
         }
     }
 }
@@ -179,9 +192,16 @@ pub(crate) fn all() -> &'static [Route] {
             searches::ROUTES,
             reads::ROUTES,
             binary::ROUTES,
+            keys::ROUTES,
             later::ROUTES,
         ];
-        groups.into_iter().flatten().enumerate().map(|(index, route)| Route { index, ..*route }).collect()
+        groups
+            .into_iter()
+            .chain(lavender::ROUTES)
+            .flatten()
+            .enumerate()
+            .map(|(index, route)| Route { index, ..*route })
+            .collect()
     })
 }
 
@@ -193,15 +213,30 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         router = router.route(route.path, on(route.method.filter(), handle));
     }
     let wrong_method = |State(app): State<Arc<App>>, request: Request| {
-        let allowed = allowed_on(request.uri().path());
-        serve_nothing(app, allowed, request)
+        let instead = allowed_on(request.uri().path()).map_or(Instead::Nothing, Instead::Methods);
+        serve_nothing(app, instead, request)
     };
-    let unknown = |State(app): State<Arc<App>>, request: Request| serve_nothing(app, None, request);
+    let unknown = |State(app): State<Arc<App>>, request: Request| {
+        let slashed = allowed_on(&format!("{}/", request.uri().path()));
+        serve_nothing(app, slashed.map_or(Instead::Nothing, |_| Instead::Slash), request)
+    };
     router.method_not_allowed_fallback(wrong_method).fallback(unknown).with_state(app)
 }
 
-fn allowed_on(path: &str) -> Option<&'static str> {
-    all().iter().find(|route| route.path == path).map(|route| route.method.name())
+/// The methods of a path, if there is such a path.
+fn allowed_on(path: &str) -> Option<String> {
+    let routes = all().iter().filter(|route| is_of(route.path, path));
+    let methods: Vec<_> = routes.map(|route| route.method.name()).collect();
+    (!methods.is_empty()).then(|| methods.join(", "))
+}
+
+/// Whether a path is one of a route's; the route's may have `{names}` for parts.
+fn is_of(pattern: &str, path: &str) -> bool {
+    let mut parts = path.split('/');
+    let fits = pattern.split('/').all(|expected| {
+        parts.next().is_some_and(|part| part == expected || (expected.starts_with('{') && !part.is_empty()))
+    });
+    fits && parts.next().is_none()
 }
 
 #[cfg(test)]

@@ -4,11 +4,12 @@ use crate::config::ServerConfig;
 use crate::routes::router;
 use crate::{App, accept, cli};
 use anyhow::{Context, Result};
-use lavandin_node::{Limits, Node, NodeError, NodeOptions};
+use lavandin_node::{DatasetOptions, HfSettings, Limits, Node, NodeError, NodeOptions, S3Settings};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -23,8 +24,10 @@ pub(crate) struct Running {
 /// Runs a node until a signal ends it.
 pub(crate) fn serve(config: ServerConfig) -> Result<()> {
     runtime(&config)?.block_on(async {
+        // Before anybody can know that the server runs.
+        let signals = StopSignals::catch()?;
         let running = start(config).await?;
-        until_signal().await?;
+        signals.first().await;
         running.stop().await
     })
 }
@@ -45,12 +48,11 @@ pub(crate) async fn start(mut config: ServerConfig) -> Result<Running> {
     let listener = bind(&config).await?;
     let address = listener.local_addr().context("cannot tell the address listened on")?;
     config.port = address.port();
-    warn_if_open(&config, address.ip());
     for variable in &config.ignored_variables {
         tracing::warn!(
             event = "variable_ignored",
             variable,
-            "{variable} is for the coordinator, which is not there yet; it is ignored"
+            "{variable} is for clusters, which are not there yet; it is ignored"
         );
     }
     let data_dir = cli::absolute(&config.data_dir)?;
@@ -65,10 +67,11 @@ pub(crate) async fn start(mut config: ServerConfig) -> Result<Running> {
         }
     };
     let app = App::new(node, config);
+    warn_if_open(&app, address.ip());
     tracing::info!(
         event = "listening", address = %format!("http://{address}"), data_dir = %data_dir.display(),
         version = env!("CARGO_PKG_VERSION"), opened_ms = opening.elapsed().as_millis() as u64,
-        key_required = !app.keys.is_empty(), "listening"
+        key_required = app.keys.are_wanted(&app.node.catalogue()), "listening"
     );
     let (stop, stopped) = watch::channel(false);
     let accepting = tokio::spawn(accept::run(Arc::clone(&app), router(Arc::clone(&app)), listener, stopped));
@@ -94,6 +97,7 @@ async fn bind(config: &ServerConfig) -> Result<TcpListener> {
 }
 
 fn options_of(config: &ServerConfig) -> NodeOptions {
+    let defaults = NodeOptions::new(&config.data_dir);
     NodeOptions {
         durability: config.durability,
         limits: Limits {
@@ -103,35 +107,67 @@ fn options_of(config: &ServerConfig) -> NodeOptions {
             collection_vector_bytes_max: config.collection_vector_bytes_max,
         },
         request_timeout: config.request_timeout,
-        ..NodeOptions::new(&config.data_dir)
+        datasets: dataset_options(config, defaults.threads),
+        ..defaults
     }
 }
 
-fn warn_if_open(config: &ServerConfig, ip: IpAddr) {
-    if config.api_key.is_none() && !ip.is_loopback() {
+fn dataset_options(config: &ServerConfig, threads: usize) -> DatasetOptions {
+    let datasets = &config.datasets;
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    DatasetOptions {
+        modules_dir: datasets.modules_dir.clone(),
+        modules_reload_interval: datasets.modules_reload_interval,
+        python: datasets.python.clone(),
+        python_workers: datasets.python_workers.unwrap_or(threads),
+        python_time_limit: datasets.python_time_limit,
+        python_memory_bytes_max: datasets.python_memory_bytes_max,
+        memory_bytes_max: datasets.memory_bytes_max,
+        shard_cache_bytes_max: datasets.shard_cache_bytes_max,
+        file_roots: datasets.file_roots.clone(),
+        s3: S3Settings::from_variables(&variable),
+        hf: HfSettings::from_variables(&variable),
+    }
+}
+
+fn warn_if_open(app: &App, ip: IpAddr) {
+    if !app.keys.are_wanted(&app.node.catalogue()) && !ip.is_loopback() {
         tracing::warn!(
             event = "open_to_all", address = %ip,
-            "ANYONE WHO REACHES THIS ADDRESS CAN READ AND CHANGE ALL DATA: set --api-key, or listen on 127.0.0.1"
+            "ANYONE WHO REACHES THIS ADDRESS CAN READ AND CHANGE ALL DATA: make a key (lavandin keys create, or \
+             --api-key) and leave --disable-auth out, or listen on 127.0.0.1"
         );
     }
 }
 
-/// Returns at the first SIGTERM or SIGINT; the second one ends the process at once.
-pub(crate) async fn until_signal() -> Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// SIGTERM and SIGINT, caught from when this is made: before that they end the process at once.
+pub(crate) struct StopSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl StopSignals {
+    pub(crate) fn catch() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?,
+            interrupt: signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?,
+        })
     }
-    tokio::spawn(async move {
+
+    /// Returns at the first signal; the second one ends the process at once.
+    pub(crate) async fn first(mut self) {
+        self.next().await;
+        tokio::spawn(async move {
+            self.next().await;
+            tracing::warn!(event = "cut", "a second signal: ending at once");
+            std::process::exit(1);
+        });
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        tracing::warn!(event = "cut", "a second signal: ending at once");
-        std::process::exit(1);
-    });
-    Ok(())
+    }
 }

@@ -14,7 +14,7 @@ pub struct Damage {
 }
 
 impl Damage {
-    pub(crate) fn new(file: &str, what: impl Display) -> Self {
+    pub fn new(file: &str, what: impl Display) -> Self {
         Self { file: file.to_owned(), what: what.to_string() }
     }
 }

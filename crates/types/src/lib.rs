@@ -13,6 +13,7 @@ mod index_mode;
 mod metric;
 mod record_id;
 mod selection;
+mod text_id;
 
 pub use element::ElementType;
 pub use error_code::ErrorCode;
@@ -28,3 +29,4 @@ pub use index_mode::{BuildParameters, IndexFamily, IndexMode, IndexModeError, Qu
 pub use metric::Metric;
 pub use record_id::{RecordId, RecordIdRef};
 pub use selection::Selection;
+pub use text_id::{ColumnId, DatasetId, IterationId, KeyId, ShardFileId, ShardsetId, TextIdError};

@@ -2,7 +2,7 @@
 //!
 //! Everything here is a pure function between bytes and values. The server reads requests with it and writes
 //! replies; a client does the reverse. What a byte means is written in docs/http-api.md and
-//! docs/formats/http-binary.md.
+//! docs/formats/http-binary.md. The API of datasets and iterations has a module of its own, [`lavender`].
 //!
 //! Invariants:
 //! - no input makes a function panic, and no count inside an input makes one allocate more than a small multiple of
@@ -20,6 +20,7 @@ mod cursor;
 mod error;
 mod fields;
 mod id;
+pub mod lavender;
 mod query;
 mod reply;
 pub mod request;

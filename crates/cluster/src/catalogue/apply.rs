@@ -59,6 +59,16 @@ impl Catalogue {
                 }
                 Ok(Reply::Done)
             }
+            Command::CreateDataset(new) => self.create_dataset(new),
+            Command::DeleteDataset { dataset } => Ok(self.delete_dataset(dataset)),
+            Command::CreateShardset(new) => self.create_shardset(new),
+            Command::DeleteShardset { dataset, shardset } => self.delete_shardset(dataset, shardset),
+            Command::SetMainShardset { dataset, shardset, is_main } => {
+                self.set_main_shardset(dataset, shardset, is_main)
+            }
+            Command::UpdateColumn(change) => self.update_column(change),
+            Command::SetManifest(change) => self.set_manifest(change),
+            Command::AddColumns(found) => self.add_columns(found),
         }
     }
 
@@ -268,6 +278,7 @@ impl Catalogue {
     fn put_api_key(&mut self, key: ApiKey) -> Result<Reply, CatalogueError> {
         self.check_formed()?;
         check_name(NameKind::Key, &key.id)?;
+        check_length("note", key.note.as_ref().map_or(0, String::len), limit::KEY_NOTE_BYTES_MAX)?;
         let freed = match self.keys.get(&key.id) {
             Some(present) => present.weight(),
             None => {
@@ -306,11 +317,11 @@ impl Catalogue {
         self.databases.get_mut(name).map(Arc::make_mut).ok_or_else(missing)
     }
 
-    fn check_formed(&self) -> Result<(), CatalogueError> {
+    pub(super) fn check_formed(&self) -> Result<(), CatalogueError> {
         self.cluster.map(|_| ()).ok_or(CatalogueError::NotFormed)
     }
 
-    fn check_room(&self, added: u64, freed: u64) -> Result<(), CatalogueError> {
+    pub(super) fn check_room(&self, added: u64, freed: u64) -> Result<(), CatalogueError> {
         if added > freed && self.bytes + (added - freed) > limit::METADATA_BYTES_MAX {
             let what = "bytes of metadata".to_owned();
             return Err(CatalogueError::LimitReached { what, max: limit::METADATA_BYTES_MAX });
@@ -327,14 +338,14 @@ pub(crate) fn database_weight(name: &str) -> u64 {
     limit::ENTRY_WEIGHT + name.len() as u64
 }
 
-fn check_count(what: &str, count: usize, max: usize) -> Result<(), CatalogueError> {
+pub(super) fn check_count(what: &str, count: usize, max: usize) -> Result<(), CatalogueError> {
     if count >= max {
         return Err(CatalogueError::LimitReached { what: what.to_owned(), max: max as u64 });
     }
     Ok(())
 }
 
-fn check_length(what: &str, got: usize, max: usize) -> Result<(), CatalogueError> {
+pub(super) fn check_length(what: &str, got: usize, max: usize) -> Result<(), CatalogueError> {
     if got > max {
         let what = what.to_owned();
         return Err(CatalogueError::TooLong { what, got: got as u64, max: max as u64 });

@@ -30,6 +30,18 @@ fn create(database: &str, name: &str, dim: u32) -> Command {
     }
 }
 
+fn key(id: &str, note: Option<&str>) -> ApiKey {
+    ApiKey {
+        id: id.to_owned(),
+        secret_hash: [3; 32],
+        role: KeyRole::Write,
+        note: note.map(str::to_owned),
+        locked: false,
+        expires_at_s: None,
+        created_at_s: 5,
+    }
+}
+
 fn formed() -> Catalogue {
     let mut catalogue = Catalogue::default();
     catalogue.apply(form(1)).unwrap();
@@ -204,10 +216,16 @@ fn the_whole_is_bounded() {
 fn keys_are_put_and_removed() {
     let mut catalogue = formed();
     let bytes = catalogue.bytes();
-    let key = |role| ApiKey { id: "k".to_owned(), secret_hash: [3; 32], role };
-    catalogue.apply(Command::PutApiKey { key: key(KeyRole::Read) }).unwrap();
-    catalogue.apply(Command::PutApiKey { key: key(KeyRole::Admin) }).unwrap();
-    assert_eq!(catalogue.key("k").unwrap().role, KeyRole::Admin);
+    catalogue.apply(Command::PutApiKey { key: key("k", None) }).unwrap();
+    let locked = ApiKey { locked: true, expires_at_s: Some(90), ..key("k", Some("a note")) };
+    catalogue.apply(Command::PutApiKey { key: locked.clone() }).unwrap();
+    let stored = catalogue.key("k").unwrap().clone();
+    assert_eq!(*stored, locked);
+    assert!(stored.is_expired(90) && !stored.is_expired(89));
+    assert_eq!(catalogue.bytes(), weigh(&catalogue));
+    let long = "x".repeat(limit::KEY_NOTE_BYTES_MAX + 1);
+    let error = catalogue.apply(Command::PutApiKey { key: key("k", Some(&long)) }).unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidArgument);
     for _ in 0..2 {
         assert_eq!(catalogue.apply(Command::RemoveApiKey { id: "k".to_owned() }), Ok(Reply::Done));
     }
@@ -255,9 +273,7 @@ fn command() -> impl Strategy<Value = Command> {
             .prop_map(|(collection, index)| Command::SetIndex { collection, index }),
         (collection_id(), prop::sample::select(forms))
             .prop_map(|(collection, form)| Command::SetIntegerIdForm { collection, form }),
-        name().prop_map(|id| Command::PutApiKey {
-            key: ApiKey { id, secret_hash: [1; 32], role: KeyRole::Write }
-        }),
+        (name(), text()).prop_map(|(id, note)| Command::PutApiKey { key: key(&id, note.as_deref()) }),
         name().prop_map(|id| Command::RemoveApiKey { id }),
     ]
 }

@@ -20,7 +20,23 @@ pub(crate) fn options(dir: &Path) -> NodeOptions {
 }
 
 pub(crate) async fn open(dir: &Path) -> Arc<Node> {
-    Node::open(options(dir)).await.expect("the node opens")
+    open_with(options(dir)).await
+}
+
+/// Opens a directory that no node has. A process that another test is just starting has a copy of every open file,
+/// the former node's lock among them, until its own program begins.
+pub(crate) async fn open_with(options: NodeOptions) -> Arc<Node> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match Node::open(options.clone()).await {
+            Ok(node) => return node,
+            Err(error) => {
+                let is_locked = error.code() == ErrorCode::Unavailable && Instant::now() < deadline;
+                assert!(is_locked, "the node does not open: {error}");
+            }
+        }
+        tokio::task::yield_now().await;
+    }
 }
 
 /// A new node with database `db`.

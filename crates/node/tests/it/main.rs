@@ -1,8 +1,14 @@
 //! The node through its public interface, on real directories.
 
 mod collections;
+mod datasets;
 mod fixture;
+mod grants;
 mod indexes;
+mod iterate;
+mod keys;
 mod life;
 mod reads;
+mod shards;
+mod sharing;
 mod writes;

@@ -70,10 +70,43 @@ fn settings_of_the_coordinator_are_not_ignored_silently() {
             assert_eq!(config.ignored_variables, [*name]);
         }
     }
+    let cluster = |value: &str| {
+        let variable = |asked: &str| (asked == "LAVENDER_DATA_CLUSTER_ENABLED").then(|| value.to_owned());
+        match asked_with("lavandin serve", &variable).unwrap() {
+            Asked::Serve(config) => config.ignored_variables,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(cluster("true"), ["LAVENDER_DATA_CLUSTER_ENABLED"]);
+    assert!(cluster("false").is_empty());
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(file.path(), "cluster_state = 's.json'\n").unwrap();
     let error = asked(&format!("lavandin serve --config {}", file.path().display())).unwrap_err();
     assert!(error.to_string().contains("cluster_state is a setting of the coordinator"), "{error}");
+}
+
+#[test]
+fn an_env_file_stands_in_for_variables_that_are_not_set() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "LAVENDER_DATA_PORT=1\nLAVANDIN_HOST=file # a comment\nAWS_REGION='eu # 1'\nLYNSE_WORKERS=\n";
+    std::fs::write(file.path(), text).unwrap();
+    let of = |flags: &str, set: &[(&str, &str)]| {
+        let variable =
+            |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let line = format!("lavandin serve --env-file {} {flags}", file.path().display());
+        match asked_with(&line, &variable).unwrap() {
+            Asked::Serve(config) => (config.port, config.host.clone(), config.env_file.clone()),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (port, host, kept) = of("", &[]);
+    assert_eq!((port, host.as_str()), (1, "file"));
+    assert_eq!(kept.get("AWS_REGION").map(String::as_str), Some("eu # 1"));
+    assert_eq!(of("", &[("LAVENDER_DATA_PORT", "2")]).0, 2, "the environment wins over the file");
+    assert_eq!(of("", &[("LAVENDER_DATA_PORT", "")]).0, 1, "an empty variable is unset");
+    assert_eq!(of("", &[("LAVANDIN_PORT", "3")]).0, 3);
+    assert_eq!(of("--port 4", &[("LAVANDIN_PORT", "3")]).0, 4);
+    assert_eq!(of("", &[("LYNSE_HOST", "other")]).1, "file", "the order of names counts before the place");
 }
 
 #[test]

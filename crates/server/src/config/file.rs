@@ -33,22 +33,23 @@ fn from_json(text: &str) -> Result<Flat> {
     };
     let mut flat = Flat::new();
     for (key, value) in inner.into_iter().chain(top) {
-        if let Some(text) = json_text(&value).with_context(|| format!("the key {key:?}"))? {
-            flat.insert(normal(&key), text);
+        let key = normal(&key);
+        if let Some(text) = json_text(&value, between(&key)).with_context(|| format!("the key {key:?}"))? {
+            flat.insert(key, text);
         }
     }
     Ok(flat)
 }
 
 /// `None` for null, which counts as absent.
-fn json_text(value: &serde_json::Value) -> Result<Option<String>> {
+fn json_text(value: &serde_json::Value, between: &str) -> Result<Option<String>> {
     Ok(Some(match value {
         serde_json::Value::Null => return Ok(None),
         serde_json::Value::String(text) => text.clone(),
         serde_json::Value::Bool(_) | serde_json::Value::Number(_) => value.to_string(),
         serde_json::Value::Array(items) => {
-            let items: Result<Vec<_>> = items.iter().filter_map(|item| json_text(item).transpose()).collect();
-            items?.join(",")
+            let items = items.iter().filter_map(|item| json_text(item, between).transpose());
+            items.collect::<Result<Vec<_>>>()?.join(between)
         }
         serde_json::Value::Object(_) => bail!("has an object where a value is expected"),
     }))
@@ -63,19 +64,20 @@ fn from_toml(text: &str) -> Result<Flat> {
     };
     let mut flat = Flat::new();
     for (key, value) in inner.into_iter().chain(top) {
-        let text = toml_text(&value).with_context(|| format!("the key {key:?}"))?;
-        flat.insert(normal(&key), text);
+        let key = normal(&key);
+        let text = toml_text(&value, between(&key)).with_context(|| format!("the key {key:?}"))?;
+        flat.insert(key, text);
     }
     Ok(flat)
 }
 
-fn toml_text(value: &toml::Value) -> Result<String> {
+fn toml_text(value: &toml::Value, between: &str) -> Result<String> {
     Ok(match value {
         toml::Value::String(text) => text.clone(),
         toml::Value::Integer(_) | toml::Value::Float(_) | toml::Value::Boolean(_) => value.to_string(),
         toml::Value::Array(items) => {
-            let items: Result<Vec<_>> = items.iter().map(toml_text).collect();
-            items?.join(",")
+            let items = items.iter().map(|item| toml_text(item, between));
+            items.collect::<Result<Vec<_>>>()?.join(between)
         }
         toml::Value::Datetime(_) | toml::Value::Table(_) => {
             bail!("has a table or a date where a value is expected")
@@ -109,6 +111,12 @@ fn from_ini(text: &str) -> Result<Flat> {
     }
     inner.extend(top);
     Ok(inner)
+}
+
+/// What stands between the items of a list where it is written as one text.
+fn between(key: &str) -> &'static str {
+    // A directory's name may hold a comma.
+    if key == "file_roots" { ":" } else { "," }
 }
 
 fn normal(key: &str) -> String {

@@ -61,11 +61,15 @@ impl Setting {
 }
 
 pub(crate) const SETTINGS: &[Setting] = &[
-    setting("host", "host", Kind::Text, Some("127.0.0.1"), "Address to listen on")
-        .variables(&["LAVANDIN_HOST", "LYNSE_HOST"]),
+    setting("host", "host", Kind::Text, Some("127.0.0.1"), "Address to listen on").variables(&[
+        "LAVANDIN_HOST",
+        "LYNSE_HOST",
+        "LAVENDER_DATA_HOST",
+    ]),
     setting("port", "port", Kind::Port, Some("7637"), "Port to listen on; 0 takes a free one").variables(&[
         "LAVANDIN_PORT",
         "LYNSE_PORT",
+        "LAVENDER_DATA_PORT",
         "PORT",
     ]),
     setting("data_dir", "data-dir", Kind::Text, Some("lavandin-data"), "Directory that holds all data")
@@ -186,7 +190,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         Some("info"),
         "error, warn, info, debug or trace, or a filter",
     )
-    .variables(&["LAVANDIN_LOG_LEVEL", "LYNSE_LOG_LEVEL"]),
+    .variables(&["LAVANDIN_LOG_LEVEL", "LYNSE_LOG_LEVEL", "LAVENDER_DATA_LOG_LEVEL"]),
     setting(
         "log_format",
         "log-format",
@@ -195,6 +199,96 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Look of log lines; auto is text on a terminal and JSON elsewhere",
     )
     .variables(&["LAVANDIN_LOG_FORMAT"]),
+    setting("log_file", "log-file", Kind::Text, None, "File that log lines go to besides standard error")
+        .variables(&["LAVANDIN_LOG_FILE", "LAVENDER_DATA_LOG_FILE"]),
+    setting(
+        "disable_auth",
+        "disable-auth",
+        Kind::Switch,
+        Some("false"),
+        "Let everyone in, whatever keys there are",
+    )
+    .variables(&["LAVANDIN_DISABLE_AUTH", "LAVENDER_DATA_DISABLE_AUTH"]),
+    setting(
+        "database_url",
+        "database-url",
+        Kind::Text,
+        None,
+        "sqlite:///NAME stands for the data directory NAME.d; for env files of Lavender Data",
+    )
+    .variables(&["LAVENDER_DATA_DB_URL"]),
+    setting(
+        "modules_dir",
+        "modules-dir",
+        Kind::Text,
+        None,
+        "Directory of Python modules with filters, categorizers, collaters and preprocessors",
+    )
+    .variables(&["LAVANDIN_MODULES_DIR", "LAVENDER_DATA_MODULES_DIR"]),
+    setting(
+        "modules_reload_interval",
+        "modules-reload-interval",
+        Kind::Count,
+        Some("10"),
+        "Seconds between looks for changed modules; 0 for never",
+    )
+    .variables(&["LAVANDIN_MODULES_RELOAD_INTERVAL", "LAVENDER_DATA_MODULES_RELOAD_INTERVAL"]),
+    setting(
+        "python",
+        "python",
+        Kind::Text,
+        Some("python3"),
+        "Python interpreter for modules (numpy, pyarrow)",
+    )
+    .variables(&["LAVANDIN_PYTHON"]),
+    setting(
+        "python_workers",
+        "python-workers",
+        Kind::Count,
+        Some("0"),
+        "Python processes; 0 for one a processor. None is started without user code",
+    )
+    .variables(&["LAVANDIN_PYTHON_WORKERS", "LAVENDER_DATA_NUM_WORKERS"]),
+    setting(
+        "python_time_limit_secs",
+        "python-time-limit-secs",
+        Kind::Positive,
+        Some("60"),
+        "How long user code may take for one batch",
+    )
+    .variables(&["LAVANDIN_PYTHON_TIME_LIMIT_SECS"]),
+    setting(
+        "python_memory_limit_mb",
+        "python-memory-limit-mb",
+        Kind::Positive,
+        Some("2048"),
+        "Memory of one Python process, beyond which it is replaced",
+    )
+    .variables(&["LAVANDIN_PYTHON_MEMORY_LIMIT_MB"]),
+    setting(
+        "feed_memory_mb",
+        "feed-memory-mb",
+        Kind::Positive,
+        Some("1024"),
+        "Memory for decoded shard files and batches made ahead",
+    )
+    .variables(&["LAVANDIN_FEED_MEMORY_MB"]),
+    setting(
+        "shard_cache_bytes",
+        "shard-cache-bytes",
+        Kind::Positive,
+        Some("4294967296"),
+        "Disk space for copies of remote shard files",
+    )
+    .variables(&["LAVANDIN_SHARD_CACHE_BYTES", "LAVENDER_DATA_READER_DISK_CACHE_SIZE"]),
+    setting(
+        "file_roots",
+        "file-roots",
+        Kind::Text,
+        None,
+        "Directories that file:// locations may be in, separated by colons [default: anywhere]",
+    )
+    .variables(&["LAVANDIN_FILE_ROOTS"]),
     later("cluster_config", "cluster-config", Kind::Text, "Coordinator: the cluster's configuration file")
         .variables(&["LAVANDIN_CLUSTER_CONFIG", "LYNSE_CLUSTER_CONFIG"]),
     later("cluster_state", "cluster-state", Kind::Text, "Coordinator: where to keep the metadata's cache")

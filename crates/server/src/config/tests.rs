@@ -77,6 +77,64 @@ fn the_nearer_source_wins() {
 }
 
 #[test]
+fn variables_of_lavender_data_are_the_last_resort() {
+    let theirs = || case().file(".toml", "port = 1\nhost = 'f'\n").variable("LAVENDER_DATA_PORT", "2");
+    assert_eq!(theirs().config().port, 2, "before the file");
+    assert_eq!(theirs().config().host, "f");
+    assert_eq!(theirs().variable("LYNSE_PORT", "3").config().port, 3);
+    assert_eq!(theirs().variable("LAVANDIN_PORT", "4").config().port, 4);
+    assert_eq!(theirs().flag("port", "5").config().port, 5);
+    let config = case()
+        .variable("LAVENDER_DATA_HOST", "0.0.0.0")
+        .variable("LAVENDER_DATA_DISABLE_AUTH", "True")
+        .variable("LAVENDER_DATA_LOG_LEVEL", "INFO")
+        .variable("LAVENDER_DATA_LOG_FILE", "logs/a.log")
+        .variable("LAVENDER_DATA_MODULES_DIR", "m")
+        .variable("LAVENDER_DATA_MODULES_RELOAD_INTERVAL", "0")
+        .variable("LAVENDER_DATA_NUM_WORKERS", "3")
+        .variable("LAVENDER_DATA_READER_DISK_CACHE_SIZE", "1024")
+        .config();
+    assert_eq!((config.host.as_str(), config.disable_auth), ("0.0.0.0", true));
+    assert_eq!(
+        (config.log_level.as_str(), config.log_file.as_deref()),
+        ("INFO", Some(Path::new("logs/a.log")))
+    );
+    let datasets = config.datasets;
+    assert_eq!(datasets.modules_dir.as_deref(), Some(Path::new("m")));
+    assert_eq!((datasets.modules_reload_interval, datasets.python_workers), (None, Some(3)));
+    assert_eq!(datasets.shard_cache_bytes_max, 1024);
+}
+
+#[test]
+fn an_sqlite_url_names_the_data_directory_beside_it() {
+    let url = |url| case().variable("LAVENDER_DATA_DB_URL", url);
+    assert_eq!(url("sqlite:///head.db").config().data_dir, Path::new("head.db.d"));
+    assert_eq!(url("sqlite:////var/head.db").config().data_dir, Path::new("/var/head.db.d"));
+    assert_eq!(url("sqlite:///head.db").variable("LYNSE_DATA_DIR", "d").config().data_dir, Path::new("d"));
+    for wrong in ["postgresql://u@h/db", "sqlite://", "sqlite:///", "head.db"] {
+        let error = url(wrong).resolve().unwrap().into_config(false).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("the variable LAVENDER_DATA_DB_URL is {wrong:?}")), "{error}");
+    }
+}
+
+#[test]
+fn the_dataset_wing_has_defaults_and_lists_of_roots() {
+    let datasets = case().config().datasets;
+    assert_eq!((datasets.python.as_str(), datasets.python_workers), ("python3", None));
+    assert_eq!(datasets.modules_reload_interval, Some(Duration::from_secs(10)));
+    assert_eq!((datasets.memory_bytes_max, datasets.shard_cache_bytes_max), (1 << 30, 4 << 30));
+    assert!(datasets.file_roots.is_empty() && datasets.modules_dir.is_none());
+    let roots = [Path::new("/a,1"), Path::new("/b")];
+    for case in [
+        case().flag("file_roots", "/a,1:/b"),
+        case().file(".toml", "file_roots = ['/a,1', '/b']\n"),
+        case().file(".json", r#"{"file-roots": ["/a,1", "/b"]}"#),
+    ] {
+        assert_eq!(case.config().datasets.file_roots, roots);
+    }
+}
+
+#[test]
 fn the_three_formats_say_the_same() {
     for (ending, text) in [
         (".toml", "[server]\nhost = \"0.0.0.0\"\nport = 9003\naudit-log = false\ndata_dir = 'd'\n"),
@@ -147,7 +205,9 @@ fn settings_are_well_formed() {
     assert_eq!(keys.len(), SETTINGS.len(), "two settings share a key");
     for setting in SETTINGS {
         assert_eq!(setting.key.replace('_', "-"), setting.flag);
-        assert!(setting.variables[0].starts_with("LAVANDIN_"), "{}", setting.key);
+        // The database of Lavender Data is none of ours.
+        let first = if setting.key == "database_url" { "LAVENDER_DATA_" } else { "LAVANDIN_" };
+        assert!(setting.variables[0].starts_with(first), "{}", setting.key);
         if let Some(default) = setting.default {
             setting.kind.check(default).unwrap();
         }

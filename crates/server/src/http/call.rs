@@ -11,6 +11,7 @@ use bytes::Bytes;
 use lavandin_node::{CallContext, NodeError, Outcome};
 use lavandin_types::{ErrorCode, RequestId};
 use lavandin_wire::{ReplyWriter, request};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -83,6 +84,19 @@ impl Call {
             return Ok(request::parse(&body)?);
         }
         Ok(aside(move || request::parse(&body)).await??)
+    }
+
+    /// Reads a JSON body without parsing it.
+    pub(crate) async fn json_bytes(&mut self) -> Result<Bytes, ApiError> {
+        self.expect_type("application/json").await?;
+        self.read(self.app.config.json_bytes_max).await
+    }
+
+    /// A part of the path, decoded; the part after the first `/` is 1.
+    pub(crate) fn part(&self, place: usize) -> Result<String, ApiError> {
+        let part = self.parts.uri.path().split('/').nth(place).unwrap_or_default();
+        let decoded = percent_decode_str(part).decode_utf8();
+        decoded.map(String::from).map_err(|_| ApiError::invalid("the path is no UTF-8"))
     }
 
     /// Reads a binary body.
@@ -164,6 +178,16 @@ impl Call {
                 request_id, "audit"
             ),
         }
+    }
+
+    /// Logs a change of something that is in no database.
+    pub(crate) fn audit_key<T>(&self, action: &'static str, id: &str, outcome: &Result<T, NodeError>) {
+        if !self.app.config.audit_log {
+            return;
+        }
+        let request_id = self.request_id.to_str().unwrap_or_default();
+        let outcome = outcome.as_ref().map_or_else(|error| error.code().name(), |_| "done");
+        tracing::info!(event = "audit", action, id, outcome, request_id, "audit");
     }
 
     /// How long the request has taken, if that is worth a warning.

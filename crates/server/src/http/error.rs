@@ -1,8 +1,8 @@
 //! What a handler's failure looks like to the client.
 
-use crate::auth::CHALLENGE;
+use crate::http::Dialect;
 use axum::body::Body;
-use axum::http::{HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use lavandin_node::NodeError;
 use lavandin_types::ErrorCode;
 use lavandin_wire::binary::IdNotAnInteger;
@@ -18,11 +18,25 @@ pub(crate) struct ApiError {
     /// Byte position in a filter, and what was expected there.
     pub(crate) position: Option<usize>,
     pub(crate) expected: Option<String>,
+    /// The dataset dialect's `detail` where it is no text, as JSON.
+    pub(crate) detail: Option<String>,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Whether it is the data's or user code's fault, and not this program's.
+    pub(crate) is_of_samples: bool,
 }
 
 impl ApiError {
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), status: None, position: None, expected: None }
+        Self {
+            code,
+            message: message.into(),
+            status: None,
+            position: None,
+            expected: None,
+            detail: None,
+            headers: Vec::new(),
+            is_of_samples: false,
+        }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -42,28 +56,50 @@ impl ApiError {
         self.status.unwrap_or(own)
     }
 
-    pub(crate) fn into_response(self, request_id: &HeaderValue) -> Response<Body> {
-        let body = ErrorBody {
-            message: &self.message,
-            code: self.code,
-            request_id: request_id.to_str().unwrap_or_default(),
-            position: self.position,
-            expected: self.expected.as_deref(),
-        };
-        let mut response = Response::new(Body::from(body.to_json()));
+    /// With one more header.
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl ToString) -> Self {
+        // A value that no header can carry is left out.
+        if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+            self.headers.push((HeaderName::from_static(name), value));
+        }
+        self
+    }
+
+    pub(crate) fn into_response(self, request_id: &HeaderValue, dialect: Dialect) -> Response<Body> {
+        let mut response = Response::new(Body::from(self.body(request_id, dialect)));
         *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         match self.code {
             ErrorCode::Unauthorized => {
-                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+                headers.insert(header::WWW_AUTHENTICATE, dialect.challenge());
             }
             ErrorCode::Overloaded | ErrorCode::Unavailable => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
         }
+        headers.extend(self.headers);
         response
+    }
+
+    fn body(&self, request_id: &HeaderValue, dialect: Dialect) -> Vec<u8> {
+        let request_id = request_id.to_str().unwrap_or_default();
+        if dialect == Dialect::Datasets {
+            let text = || serde_json::Value::from(self.message.as_str()).to_string();
+            let detail = self.detail.clone().unwrap_or_else(text);
+            let code = self.code;
+            return format!("{{\"detail\":{detail},\"code\":\"{code}\",\"request_id\":{request_id:?}}}")
+                .into_bytes();
+        }
+        let body = ErrorBody {
+            message: &self.message,
+            code: self.code,
+            request_id,
+            position: self.position,
+            expected: self.expected.as_deref(),
+        };
+        body.to_json()
     }
 }
 
@@ -78,7 +114,7 @@ impl From<NodeError> for ApiError {
         let (message, position) = (error.to_string(), error.filter_position());
         // A filter's error ends in what would have fitted.
         let expected = position.and_then(|_| Some(message.rsplit_once(", expected ")?.1.to_owned()));
-        Self { code: error.code(), message, status: None, position, expected }
+        Self { position, expected, ..Self::new(error.code(), message) }
     }
 }
 

@@ -3,13 +3,14 @@
 //! One function instead of a tower of layers, because it runs on every search: a search takes tens of microseconds.
 
 use crate::app::App;
+use crate::auth::Refusal;
 use crate::http::body::drain;
 use crate::http::name::X_REQUEST_ID;
-use crate::http::{ApiError, Call};
+use crate::http::{ApiError, Call, Dialect};
 use crate::metrics::Ended;
 use crate::routes::{Access, Route};
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use lavandin_types::ErrorCode;
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,7 +21,8 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
     let request_id = app.names.name(request.headers());
     let under_way = app.metrics.begin(route.index);
     let path = request.uri().path_and_query().cloned();
-    let outcome = match admit(&app, route.access, request.headers(), app.metrics.under_way()) {
+    let dialect = Dialect::of(route.path);
+    let outcome = match admit(&app, (route.access, dialect), request.headers(), app.metrics.under_way()) {
         Err(error) => {
             drain(request.into_body()).await;
             Err(error)
@@ -35,53 +37,79 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
         }
     };
     let path = path.as_ref().map_or("", |path| path.as_str());
-    let response = finish(&app, outcome, request_id, (route.method.name(), path), started);
+    let response = finish(&app, outcome, request_id, (route.method.name(), path, dialect), started);
     under_way.end(ended(&response, started));
     response
 }
 
-/// Serves a request that no route takes; `allowed` lists the methods of its path, if there is such a path.
-pub(crate) async fn serve_nothing(
-    app: Arc<App>,
-    allowed: Option<&'static str>,
-    request: Request<Body>,
-) -> Response<Body> {
+/// What there is instead of what was asked for.
+pub(crate) enum Instead {
+    Nothing,
+    /// Other methods of the path.
+    Methods(String),
+    /// The path with a slash behind it, which some clients leave out.
+    Slash,
+}
+
+/// Serves a request that no route takes.
+pub(crate) async fn serve_nothing(app: Arc<App>, instead: Instead, request: Request<Body>) -> Response<Body> {
     let started = Instant::now();
     let request_id = app.names.name(request.headers());
     let under_way = app.metrics.begin(crate::metrics::NO_ROUTE);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
-    let error = match admit(&app, Access::Read, request.headers(), 0) {
-        Err(error) => error,
-        Ok(()) => no_route(&method, &path, allowed),
+    let dialect = Dialect::of(&path);
+    let outcome = match admit(&app, (Access::Read, dialect), request.headers(), 0) {
+        Err(error) => Err(error),
+        Ok(()) => match &instead {
+            Instead::Slash => redirect(request.uri()),
+            Instead::Methods(allowed) => Err(wrong_method(&method, &path, allowed)),
+            Instead::Nothing if dialect == Dialect::Datasets => {
+                Err(ApiError::new(ErrorCode::NotFound, "Not Found"))
+            }
+            Instead::Nothing => {
+                Err(ApiError::new(ErrorCode::NotFound, format!("there is no endpoint {path}")))
+            }
+        },
     };
     drain(request.into_body()).await;
-    let mut response = finish(&app, Err(error), request_id, (method.as_str(), &path), started);
-    if let Some(allowed) = allowed.filter(|_| response.status() == StatusCode::METHOD_NOT_ALLOWED) {
-        response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    let mut response = finish(&app, outcome, request_id, (method.as_str(), &path, dialect), started);
+    if let Instead::Methods(allowed) = instead
+        && response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && let Ok(allowed) = HeaderValue::try_from(allowed)
+    {
+        response.headers_mut().insert(header::ALLOW, allowed);
     }
     under_way.end(ended(&response, started));
     response
 }
 
-fn no_route(method: &Method, path: &str, allowed: Option<&str>) -> ApiError {
-    match allowed {
-        None => ApiError::new(ErrorCode::NotFound, format!("there is no endpoint {path}")),
-        Some(allowed) => ApiError::invalid(format!("{path} takes {allowed}, not {method}"))
-            .with_status(StatusCode::METHOD_NOT_ALLOWED),
-    }
+fn wrong_method(method: &Method, path: &str, allowed: &str) -> ApiError {
+    ApiError::invalid(format!("{path} takes {allowed}, not {method}"))
+        .with_status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// To the same place with a slash behind its path.
+fn redirect(uri: &Uri) -> Result<Response<Body>, ApiError> {
+    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    let response = Response::builder()
+        .status(StatusCode::TEMPORARY_REDIRECT)
+        .header(header::LOCATION, format!("{}/{query}", uri.path()))
+        .body(Body::empty());
+    response.map_err(|_| ApiError::invalid("the path cannot be redirected"))
 }
 
 /// Checks the key, and that there is room for the request.
-fn admit(app: &App, access: Access, headers: &HeaderMap, under_way: u64) -> Result<(), ApiError> {
+fn admit(
+    app: &App,
+    (access, dialect): (Access, Dialect),
+    headers: &HeaderMap,
+    under_way: u64,
+) -> Result<(), ApiError> {
     if access == Access::Open {
         return Ok(());
     }
-    if !app.keys.admit(headers) {
-        let message = match headers.contains_key(header::AUTHORIZATION) {
-            true => "wrong API key",
-            false => "this server wants an API key: send Authorization: Bearer KEY",
-        };
-        return Err(ApiError::new(ErrorCode::Unauthorized, message));
+    if let Err(refusal) = app.keys.admit(headers, &app.node.catalogue()) {
+        return Err(ApiError::new(ErrorCode::Unauthorized, unauthorized(refusal, dialect)));
     }
     let limit = app.config.requests_max as u64;
     if under_way > limit {
@@ -91,6 +119,20 @@ fn admit(app: &App, access: Access, headers: &HeaderMap, under_way: u64) -> Resu
         ));
     }
     Ok(())
+}
+
+fn unauthorized(refusal: Refusal, dialect: Dialect) -> &'static str {
+    match (refusal, dialect) {
+        (Refusal::Missing, Dialect::Datasets) => "Not authenticated",
+        (Refusal::Malformed, Dialect::Datasets) => "Invalid authentication credentials",
+        (Refusal::Wrong, Dialect::Datasets) => "Invalid API key",
+        (Refusal::Missing, Dialect::Collections) => {
+            "this server wants an API key: send Authorization: Bearer KEY"
+        }
+        (Refusal::Malformed | Refusal::Wrong, Dialect::Collections) => "wrong API key",
+        (Refusal::Expired, _) => "API key expired",
+        (Refusal::Locked, _) => "API key is locked",
+    }
 }
 
 fn out_of_time(app: &App) -> ApiError {
@@ -109,17 +151,14 @@ fn finish(
     app: &App,
     outcome: Result<Response<Body>, ApiError>,
     request_id: HeaderValue,
-    (method, path): (&str, &str),
+    (method, path, dialect): (&str, &str, Dialect),
     started: Instant,
 ) -> Response<Body> {
     let mut response = match outcome {
         Ok(response) => response,
         Err(error) => {
-            if error.status().is_server_error() && error.code != ErrorCode::NotImplemented {
-                let request_id = request_id.to_str().unwrap_or_default();
-                tracing::error!(event = "request_failed", method, path, code = error.code.name(), error = %error.message, request_id, "request failed");
-            }
-            error.into_response(&request_id)
+            log_failure(&error, &request_id, method, path);
+            error.into_response(&request_id, dialect)
         }
     };
     if tracing::enabled!(tracing::Level::DEBUG) {
@@ -141,6 +180,17 @@ fn finish(
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Logs a failure that is not the client's.
+fn log_failure(error: &ApiError, request_id: &HeaderValue, method: &str, path: &str) {
+    let (code, message) = (error.code.name(), &error.message);
+    let request_id = request_id.to_str().unwrap_or_default();
+    if error.is_of_samples {
+        tracing::warn!(event = "samples_failed", path, error = %message, request_id, "samples failed");
+    } else if error.status().is_server_error() && error.code != ErrorCode::NotImplemented {
+        tracing::error!(event = "request_failed", method, path, code, error = %message, request_id, "request failed");
+    }
 }
 
 fn ended(response: &Response<Body>, started: Instant) -> Ended {

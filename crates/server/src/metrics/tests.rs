@@ -40,15 +40,19 @@ fn connections_have_a_limit() {
 #[test]
 fn the_text_is_well_formed() {
     let metrics = Metrics::new();
-    metrics.begin(NO_ROUTE).end(Ended { status: 404, duration: Duration::ZERO });
+    // All of them, since several share a path.
+    for index in (0..crate::routes::all().len()).chain([NO_ROUTE]) {
+        metrics.begin(index).end(Ended { status: 404, duration: Duration::ZERO });
+    }
     let mut text = Text::default();
     of_http(&mut text, &metrics);
-    let mut families = std::collections::HashSet::new();
+    let (mut families, mut series) = (std::collections::HashSet::new(), std::collections::HashSet::new());
     for line in text.finish().lines() {
         if let Some(family) = line.strip_prefix("# TYPE ") {
             assert!(families.insert(family.split(' ').next().unwrap().to_owned()), "{line} twice");
         } else if !line.starts_with('#') {
             let (name, value) = line.rsplit_once(' ').unwrap();
+            assert!(series.insert(name.to_owned()), "{line}: twice");
             let name = name.split('{').next().unwrap();
             let base =
                 ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);

@@ -13,6 +13,20 @@ pub(super) fn all() -> Value {
 }
 
 fn values() -> Value {
+    let codes = json!([
+        "invalid_argument",
+        "empty_database",
+        "unauthorized",
+        "not_found",
+        "already_exists",
+        "payload_too_large",
+        "not_implemented",
+        "overloaded",
+        "deadline_exceeded",
+        "unavailable",
+        "data_corrupt",
+        "internal_error",
+    ]);
     json!({
         "Id": {
             "description": "5 and \"5\" are different ids.",
@@ -28,14 +42,33 @@ fn values() -> Value {
             "required": ["error", "code", "request_id"],
             "properties": {
                 "error": {"type": "string", "description": "A sentence"},
-                "code": {"type": "string", "enum": [
-                    "invalid_argument", "empty_database", "unauthorized", "not_found", "already_exists",
-                    "payload_too_large", "not_implemented", "overloaded", "deadline_exceeded", "unavailable",
-                    "data_corrupt", "internal_error",
-                ]},
+                "code": {"type": "string", "enum": codes},
                 "request_id": {"type": "string", "description": "As in the header x-request-id"},
                 "position": {"type": "integer", "description": "Of a filter's error: the byte in its text"},
                 "expected": {"type": "string", "description": "Of a filter's error: what would have fitted"},
+            },
+        },
+        "DatasetError": {
+            "type": "object",
+            "required": ["detail", "code", "request_id"],
+            "properties": {
+                "detail": {
+                    "description": "A sentence; for status 422 the faults: type, loc, msg and input of each",
+                    "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "object"}}],
+                },
+                "code": {"type": "string", "enum": codes},
+                "request_id": {"type": "string", "description": "As in the header x-request-id"},
+            },
+        },
+        "Key": {
+            "type": "object",
+            "required": ["id", "locked", "created_at_s"],
+            "properties": {
+                "id": {"type": "string"},
+                "note": {"type": "string", "nullable": true},
+                "locked": {"type": "boolean"},
+                "expires_at_s": {"type": "integer", "nullable": true},
+                "created_at_s": {"type": "integer"},
             },
         },
         "ShardGroup": {

@@ -43,4 +43,14 @@ fn an_operation_reads_as_the_table_says() {
     assert_eq!(schema["properties"]["k"]["type"], "integer");
     assert_eq!(document["paths"]["/healthz"]["get"]["security"], json!([]));
     assert!(document["paths"]["/bm25_search"]["post"]["responses"]["200"].is_null());
+    let sync = &document["paths"]["/datasets/{dataset_id}/shardsets/{shardset_id}/sync"];
+    assert_eq!(sync["post"]["operationId"], "post_datasets_dataset_id_shardsets_shardset_id_sync");
+    let names: Vec<_> =
+        sync["get"]["parameters"].as_array().unwrap().iter().map(|found| &found["name"]).collect();
+    assert_eq!(names, ["dataset_id", "shardset_id"]);
+    let error = &sync["get"]["responses"]["default"]["content"]["application/json"]["schema"]["$ref"];
+    assert_eq!(error, "#/components/schemas/DatasetError");
+    let list = &document["paths"]["/datasets/"]["get"]["responses"]["200"]["content"]["application/json"];
+    assert_eq!(list["schema"]["type"], "array");
+    assert!(document["paths"]["/cluster/sync"]["post"]["responses"]["200"].is_null());
 }

@@ -31,6 +31,14 @@ impl Progress {
         println!("{start}{}  {seconds:.1} s", self.line(self.total));
     }
 
+    /// Takes the bar away.
+    pub(super) fn clear(self) {
+        if self.is_terminal {
+            print!("\r{:width$}\r", "", width = self.line(self.total).chars().count());
+            let _ = std::io::stdout().flush();
+        }
+    }
+
     fn line(&self, done: usize) -> String {
         let filled = (done * WIDTH).checked_div(self.total).unwrap_or(WIDTH).min(WIDTH);
         let (bar, rest) = ("#".repeat(filled), "-".repeat(WIDTH - filled));

@@ -31,14 +31,25 @@ pub(super) struct Query {
     pub(super) vector: Vec<f32>,
 }
 
-#[derive(Deserialize)]
-struct Named {
-    id: String,
+/// A record as the bundled file has it.
+#[derive(Debug, Deserialize)]
+pub(super) struct Record {
+    pub(super) id: String,
+    pub(super) lemma: String,
+    pub(super) pos: String,
+    pub(super) lex: String,
+    pub(super) text: String,
 }
 
 /// A context with time enough for a slow machine.
 pub(super) fn context() -> CallContext {
     CallContext::new(Duration::from_secs(300))
+}
+
+/// All records, in the file's order.
+pub(super) fn records() -> Result<Vec<Record>> {
+    let parse = |line| serde_json::from_str(line).context("a record of the bundled sample");
+    RECORDS.lines().map(parse).collect()
 }
 
 /// Loads the sample unless it is there, whole and indexed.
@@ -85,7 +96,7 @@ fn batch_of(lines: &[&str], vectors: Bytes) -> Result<RecordBatch> {
     let mut ids = Vec::with_capacity(lines.len());
     let mut fields = Vec::new();
     for line in lines {
-        let named: Named = serde_json::from_str(line).context("a record of the bundled sample")?;
+        let named: Record = serde_json::from_str(line).context("a record of the bundled sample")?;
         let object: FieldObject = serde_json::from_str(line).context("a record of the bundled sample")?;
         ids.push(RecordId::from(named.id.as_str()));
         fields.push(1);

@@ -1,5 +1,8 @@
 //! Searches that show the sense of it, and what to try next.
 
+use super::dataset::{DATASET, FILES};
+use super::epoch::{BATCH, LENGTH_ABOVE};
+use super::pipeline::PREPROCESSOR;
 use super::sample::{COLLECTION, DATABASE, INDEX_MODE, context, queries};
 use anyhow::{Context, Result};
 use lavandin_node::{Hit, Node, Search};
@@ -8,7 +11,7 @@ use std::path::Path;
 
 const HITS: usize = 3;
 /// Most terminals are at least this wide.
-const COLUMNS: usize = 80;
+pub(super) const COLUMNS: usize = 80;
 
 /// Runs the tour's searches and prints what they found.
 pub(super) async fn searches(node: &Node) -> Result<()> {
@@ -99,6 +102,31 @@ Try next:
         file = file.display(),
     );
     Ok(())
+}
+
+/// Prints the lines with which a trainer would iterate the dataset.
+pub(super) fn training_steps(url: &str, is_preprocessed: bool) {
+    let preprocessors = match is_preprocessed {
+        true => format!("\n      preprocessors=[\"{PREPROCESSOR}\"],"),
+        false => String::new(),
+    };
+    println!(
+        r#"
+  pip install lavender-data==0.1.10 tqdm
+  python3 - <<'EOF'
+  import lavender_data.client as lavender
+  lavender.init(api_url="{url}")
+  batches = lavender.LavenderDataLoader(
+      dataset_name="{DATASET}", batch_size={BATCH},
+      shuffle=True, shuffle_block_size={FILES},
+      filters=[("min_max", {{"column": "length", "min_value": {LENGTH_ABOVE}}})],{preprocessors}
+  )
+  for number, batch in enumerate(batches):
+      print(number, batch["lemma"])
+      if number == 9:
+          break
+  EOF"#
+    );
 }
 
 #[cfg(test)]

@@ -105,6 +105,13 @@ impl Server {
         panic!("no event {event} in {:?}", self.log.lock().unwrap());
     }
 
+    /// Whether an event is among the log lines so far.
+    pub(crate) fn has_logged(&self, event: &str) -> bool {
+        let lines = self.log.lock().unwrap();
+        let mut parsed = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        parsed.any(|line| line["event"] == event)
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
         assert!(sent.success());
@@ -133,7 +140,7 @@ impl Drop for Server {
 impl Reply {
     pub(crate) fn json(&self) -> Value {
         let text = String::from_utf8_lossy(&self.body);
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {text}"))
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}{text}", self.head))
     }
 
     /// The parameters of a success.
@@ -159,6 +166,18 @@ impl Reply {
     }
 }
 
+/// Asks until there is an answer.
+pub(crate) fn poll<T>(mut probe: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        if let Some(found) = probe() {
+            return found;
+        }
+        std::thread::yield_now();
+    }
+    panic!("not within {PATIENCE:?}");
+}
+
 pub(crate) fn connect(address: &str) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -171,7 +190,7 @@ pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[(&str, &s
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if method == "POST" {
+    if method != "GET" {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();

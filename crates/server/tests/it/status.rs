@@ -28,8 +28,8 @@ fn metrics_count_what_happened() {
         "lavandin_collections_total 1",
         "lavandin_records_total 1",
         "lavandin_http_requests_by_status_total{status_class=\"4xx\"} 1",
-        "lavandin_http_requests_by_route_total{route=\"/add\"} 1",
-        "lavandin_http_requests_by_route_total{route=\"(none)\"} 1",
+        "lavandin_http_requests_by_route_total{method=\"POST\",route=\"/add\"} 1",
+        "lavandin_http_requests_by_route_total{method=\"\",route=\"(none)\"} 1",
     ] {
         assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
     }

@@ -5,3 +5,4 @@
 mod allocations;
 mod captured;
 mod hostile;
+mod lavender;

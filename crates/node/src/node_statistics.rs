@@ -2,7 +2,7 @@
 
 use crate::error::NodeError;
 use crate::node::Node;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,7 +55,48 @@ pub struct NodeStatistics {
     pub uptime: Duration,
 }
 
+/// What the dataset wing holds and has done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedStatistics {
+    /// Sessions of ranks with iterations.
+    pub sessions: u64,
+    /// Batches that were granted, and those given back because their answer did not leave.
+    pub batches_granted: u64,
+    pub batches_returned: u64,
+    /// Failures told instead of a batch.
+    pub batches_failed: u64,
+    /// Bytes of batches made ahead.
+    pub ready_bytes: u64,
+    /// Bytes of decoded chunks in memory.
+    pub chunk_bytes: u64,
+    pub chunk_hits: u64,
+    pub chunk_reads: u64,
+    /// Bytes of downloaded shard files on the disk.
+    pub file_cache_bytes: u64,
+    pub file_cache_hits: u64,
+    pub downloads: u64,
+}
+
 impl Node {
+    pub fn feed_statistics(&self) -> FeedStatistics {
+        let runtime = &self.datasets;
+        let (chunks, files) = (runtime.chunks.stats(), runtime.stores.cache_use());
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        FeedStatistics {
+            sessions: runtime.session_count() as u64,
+            batches_granted: count(&runtime.counters.granted),
+            batches_returned: count(&runtime.counters.returned),
+            batches_failed: count(&runtime.counters.failed),
+            ready_bytes: runtime.ready_bytes.held(),
+            chunk_bytes: chunks.held_bytes,
+            chunk_hits: chunks.hits + chunks.joined,
+            chunk_reads: chunks.misses,
+            file_cache_bytes: files.bytes,
+            file_cache_hits: files.hits,
+            downloads: files.downloads,
+        }
+    }
+
     pub fn collection_statistics(
         &self,
         database: &str,

@@ -1,0 +1,40 @@
+//! The dataset wing of a node: datasets and their shard files, iterations, and what runs for them in the background.
+//!
+//! `runtime` holds what all of it shares (stores, decoded chunks, Python workers, tasks, sessions); `catalogue` changes the
+//! metadata; `sync` turns a directory of shard files into a manifest. `iterations` begins one; a `session` makes batches
+//! ahead for one rank with a `maker::Maker`, which walks the plan (`plan_cache`), reads rows (`files`) and runs user code;
+//! `next` grants them and hands them out. Deliberately absent: the order of samples (`plan`), reading and encoding
+//! (`feed`), JSON and HTTP (`server`).
+
+mod catalogue;
+mod files;
+mod iterations;
+mod made;
+mod maker;
+mod manifests;
+mod next;
+mod plan_cache;
+mod preprocess;
+mod preview;
+mod results;
+mod runtime;
+mod session;
+mod shard_files;
+mod sync;
+mod tasks;
+mod user_code;
+
+pub use catalogue::{ColumnSpec, NewShardsetRequest};
+pub(crate) use catalogue::{random, unix_ms};
+pub use iterations::{
+    Function, IterationInfo, IterationOptions, IterationProgress, IterationRequest, OrderKind, ShuffleOptions,
+};
+pub use lavandin_cluster::{ColumnInfo, DatasetInfo, ManifestRef, ShardsetInfo};
+pub use lavandin_feed::python::Kind as FunctionKind;
+pub use next::{Batch, BatchFailure, BatchFormat, Delivery, NextOptions, NextOutcome};
+pub use preprocess::PreprocessRequest;
+pub use preview::{Preview, PreviewState};
+pub use runtime::DatasetOptions;
+pub(crate) use runtime::DatasetRuntime;
+pub use shard_files::{FunctionSpec, ShardFileInfo};
+pub use tasks::{TaskName, TaskStatus};

@@ -1,0 +1,394 @@
+//! The next batch of a rank: taken from its session, granted in the log, and delivered or given back.
+
+use crate::datasets::made::{self, Made, Wishes};
+use crate::datasets::maker::{Maker, Source};
+use crate::datasets::runtime::DatasetRuntime;
+use crate::datasets::session::{Next, Session};
+use crate::error::NodeError;
+use crate::group_client::{GroupClient, Pending, iterations_outcome};
+use crate::group_state::GroupOutcome;
+use crate::node::Node;
+use crate::options::CallContext;
+use bytes::Bytes;
+use lavandin_plan::iterations::{Rejection, Request};
+use lavandin_types::{IterationId, RequestId};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Deliveries are logged with the rank's next grant, or after this long without one.
+const DELIVERY_PAUSE: Duration = Duration::from_millis(100);
+/// Batches for one answer are taken up to this many bytes.
+const ANSWER_BYTES_MAX: u64 = 256 << 20;
+/// How often a call starts over because what was ready is no longer what comes next.
+const ATTEMPTS_MAX: usize = 8;
+
+/// The layout of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BatchFormat {
+    #[default]
+    Lavender,
+    /// An Arrow IPC stream.
+    Arrow,
+}
+
+/// How a batch is wanted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NextOptions {
+    pub format: BatchFormat,
+    /// How often user code is tried again.
+    pub retries: u32,
+    /// Most batches at once; more than one only of Arrow streams.
+    pub batches: u32,
+}
+
+/// What a rank gets.
+pub enum NextOutcome {
+    Batch(Batch),
+    Failed(BatchFailure),
+    /// The rank has everything.
+    End,
+}
+
+/// A batch that was granted.
+pub struct Batch {
+    /// To be sent one after another.
+    pub segments: Vec<Bytes>,
+    /// How many batches the rank got before.
+    pub current: u64,
+    pub delivery: Delivery,
+}
+
+/// Samples that could not be read or processed; they are settled as failed.
+#[derive(Clone, Debug)]
+pub struct BatchFailure {
+    pub message: String,
+    pub current: u64,
+}
+
+/// What is to become of grants: delivered once `done` is called, given back if it never is.
+#[derive(Default)]
+pub struct Delivery {
+    open: Option<OpenDelivery>,
+}
+
+struct OpenDelivery {
+    runtime: Arc<DatasetRuntime>,
+    session: Arc<Session>,
+    iteration: IterationId,
+    rank: u32,
+    numbers: Vec<u64>,
+}
+
+/// Deliveries of a session that are not logged yet.
+#[derive(Default)]
+pub(crate) struct Delivered {
+    state: Mutex<DeliveredState>,
+}
+
+#[derive(Default)]
+struct DeliveredState {
+    grants: Vec<(u32, u64)>,
+    /// A task waits to log them.
+    flushing: bool,
+}
+
+impl Delivered {
+    pub(crate) fn take(&self) -> Vec<(u32, u64)> {
+        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).grants)
+    }
+
+    /// Remembers deliveries; whether somebody has to see to their logging.
+    fn add(&self, rank: u32, numbers: &[u64]) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.grants.extend(numbers.iter().map(|number| (rank, *number)));
+        !std::mem::replace(&mut state.flushing, true)
+    }
+
+    /// Queues their logging. What cannot be queued is as if the answer were in doubt, which is safe.
+    pub(crate) fn flush(&self, group: &GroupClient, iteration: IterationId) {
+        let grants = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.flushing = false;
+            std::mem::take(&mut state.grants)
+        };
+        if !grants.is_empty() {
+            drop(group.send_iterations(RequestId::NONE, Request::Delivered { iteration, grants }));
+        }
+    }
+}
+
+impl Delivery {
+    fn new(node: &Node, session: &Arc<Session>, (iteration, rank): (IterationId, u32), number: u64) -> Self {
+        let (runtime, session) = (Arc::clone(&node.datasets), Arc::clone(session));
+        Self { open: Some(OpenDelivery { runtime, session, iteration, rank, numbers: vec![number] }) }
+    }
+
+    /// Takes over what is to become of another grant of the same rank.
+    fn absorb(&mut self, mut other: Self) {
+        match (&mut self.open, other.open.take()) {
+            (Some(open), Some(other)) => open.numbers.extend(other.numbers),
+            (open @ None, other) => *open = other,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// There is no grant after all.
+    fn forget(mut self) {
+        self.open = None;
+    }
+
+    /// The answer has left whole.
+    pub fn done(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        if open.session.delivered.add(open.rank, &open.numbers) {
+            let handle = open.runtime.handle.clone();
+            handle.spawn(open.flush_later());
+        }
+    }
+}
+
+impl OpenDelivery {
+    async fn flush_later(self) {
+        tokio::time::sleep(DELIVERY_PAUSE).await;
+        self.session.delivered.flush(&self.runtime.group, self.iteration);
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let OpenDelivery { runtime, session, iteration, rank, numbers } = open;
+        session.lock().begin_return();
+        runtime.counters.returned.fetch_add(numbers.len() as u64, Ordering::Relaxed);
+        let give_back = |number| runtime.group.send_return(Request::Return { iteration, rank, number });
+        let answers: Vec<_> = numbers.into_iter().rev().map(give_back).collect();
+        runtime.handle.spawn(async move {
+            for answer in answers {
+                // A group that has stopped returns open grants when it starts.
+                drop(answer.await);
+            }
+            session.end_return();
+        });
+    }
+}
+
+/// A batch that was taken and whose grant is on its way to the log. Dropped by a caller that goes away, it is given back.
+struct Granting {
+    made: Made,
+    generation: u64,
+    answer: Pending<GroupOutcome>,
+    delivery: Delivery,
+}
+
+impl Node {
+    /// The rank's next batch, granted: durable on return. At the end there is none.
+    pub async fn next_batch(
+        &self,
+        context: &CallContext,
+        iteration: IterationId,
+        rank: u32,
+        options: NextOptions,
+    ) -> Result<NextOutcome, NodeError> {
+        for _ in 0..ATTEMPTS_MAX {
+            let session = self.session(iteration, rank, options)?;
+            match self.try_next(context, &session, (iteration, rank), options).await {
+                // Something came back, or another call was faster.
+                Err(NodeError::Iteration(Rejection::Conflict { .. } | Rejection::AlreadyTaken { .. })) => {}
+                other => return other,
+            }
+        }
+        Err(NodeError::Overloaded)
+    }
+
+    /// Like `next_batch`, but keeps the batch to be fetched by a key; `None` at the end.
+    pub async fn submit_batch(
+        &self,
+        context: &CallContext,
+        iteration: IterationId,
+        rank: u32,
+        options: NextOptions,
+    ) -> Result<Option<String>, NodeError> {
+        let outcome = self.next_batch(context, iteration, rank, options).await?;
+        self.datasets.results.keep(outcome)
+    }
+
+    /// What a key stands for.
+    pub fn submitted_batch(&self, key: &str) -> Option<NextOutcome> {
+        self.datasets.results.fetch(key)
+    }
+
+    /// The session of a rank, which is made on its first call.
+    fn session(
+        &self,
+        iteration: IterationId,
+        rank: u32,
+        options: NextOptions,
+    ) -> Result<Arc<Session>, NodeError> {
+        let runtime = &self.datasets;
+        let session = runtime.session((iteration, rank), || {
+            let info = self.iterations.info(iteration).ok_or(NodeError::IterationNotFound(iteration))?;
+            if info.definition.group_of(rank).is_none() {
+                return Err(Rejection::UnknownRank(rank).into());
+            }
+            let dataset = self.dataset(info.dataset)?;
+            let wishes = Arc::new(Wishes::default());
+            let source = Source { dataset, info };
+            let maker = Maker::new(Arc::clone(runtime), source, (iteration, rank), Arc::clone(&wishes));
+            let ready_bytes = Arc::clone(&runtime.ready_bytes);
+            Ok(Session::new(Box::new(maker), wishes, ready_bytes, runtime.session_limits))
+        })?;
+        if session.wishes.set(options) {
+            let mut guard = session.lock();
+            let generation = guard.generation();
+            guard.reset(generation);
+        }
+        Ok(session)
+    }
+
+    async fn try_next(
+        &self,
+        context: &CallContext,
+        session: &Arc<Session>,
+        (iteration, rank): (IterationId, u32),
+        options: NextOptions,
+    ) -> Result<NextOutcome, NodeError> {
+        loop {
+            let granting = match self.collect(context, session, (iteration, rank), options).await? {
+                Taken::Some(granting) => granting,
+                Taken::End => return Ok(NextOutcome::End),
+                Taken::Broken(error) => {
+                    self.datasets.end_session((iteration, rank), session);
+                    return Err(error);
+                }
+            };
+            let granted = self.granted(context, session, granting).await?;
+            let counters = &self.datasets.counters;
+            if let Some(failure) = granted.iter().find_map(|(made, _)| Some((made.failure()?, made.number))) {
+                let (message, current) = failure;
+                counters.failed.fetch_add(1, Ordering::Relaxed);
+                return Ok(NextOutcome::Failed(BatchFailure { message, current }));
+            }
+            let granted: Vec<_> = granted.into_iter().filter(|(made, _)| !made.is_rest()).collect();
+            if !granted.is_empty() {
+                counters.granted.fetch_add(granted.len() as u64, Ordering::Relaxed);
+                return answer(granted, options);
+            }
+        }
+    }
+
+    /// Waits for grants; those that went through. An error only if none did.
+    async fn granted(
+        &self,
+        context: &CallContext,
+        session: &Arc<Session>,
+        granting: Vec<Granting>,
+    ) -> Result<Vec<(Made, Delivery)>, NodeError> {
+        let mut failed = None;
+        let mut granted = Vec::with_capacity(granting.len());
+        for Granting { made, generation, answer, delivery } in granting {
+            let outcome = self.group.wait_for(context, answer).await.and_then(iterations_outcome);
+            match outcome {
+                Ok(_) => granted.push((made, delivery)),
+                Err(error) => {
+                    if matches!(error, NodeError::Iteration(_)) {
+                        delivery.forget();
+                    }
+                    session.lock().reset(generation);
+                    failed.get_or_insert(error);
+                }
+            }
+        }
+        match failed {
+            Some(error) if granted.is_empty() => Err(error),
+            _ => Ok(granted),
+        }
+    }
+
+    /// Takes the batches that are asked for, or those up to a failure or the end, and queues their grants. Waits for what
+    /// is still being made.
+    async fn collect(
+        &self,
+        context: &CallContext,
+        session: &Arc<Session>,
+        (iteration, rank): (IterationId, u32),
+        options: NextOptions,
+    ) -> Result<Taken, NodeError> {
+        let wanted = options.batches.max(1) as usize;
+        let mut granting: Vec<Granting> = Vec::new();
+        let mut bytes = 0;
+        loop {
+            let next = self.take(session, (iteration, rank), granting.is_empty())?;
+            match next {
+                Next::Batch(one) => {
+                    bytes += one.made.bytes();
+                    let is_alone = one.made.failure().is_some();
+                    granting.push(one);
+                    if is_alone || granting.len() >= wanted || bytes >= ANSWER_BYTES_MAX {
+                        return Ok(Taken::Some(granting));
+                    }
+                }
+                Next::Nothing => match session.wait(context).await {
+                    // What was granted is answered; the next call waits for the rest.
+                    Err(_) if !granting.is_empty() => return Ok(Taken::Some(granting)),
+                    waited => waited?,
+                },
+                _ if !granting.is_empty() => return Ok(Taken::Some(granting)),
+                Next::End | Next::Failure => return Ok(Taken::End),
+                Next::Broken(error) => return Ok(Taken::Broken(error)),
+            }
+        }
+    }
+
+    /// Takes the next batch and queues its grant, both under the session's lock so that the order stays. A failure is
+    /// only taken by who holds nothing else.
+    fn take(
+        &self,
+        session: &Arc<Session>,
+        (iteration, rank): (IterationId, u32),
+        alone: bool,
+    ) -> Result<Next<Granting>, NodeError> {
+        let mut guard = session.lock();
+        if !alone && guard.next_is_failure() {
+            return Ok(Next::Failure);
+        }
+        let next = match guard.take() {
+            Next::Batch((mut made, generation)) => {
+                let request = Request::Grant(Box::new(made.grant(session, iteration, rank)));
+                let answer = self.group.send_iterations(RequestId::NONE, request);
+                let answer = answer.inspect_err(|_| guard.reset(generation))?;
+                let delivery = match made.failure().is_some() || made.is_rest() {
+                    true => Delivery::default(),
+                    false => Delivery::new(self, session, (iteration, rank), made.number),
+                };
+                Next::Batch(Granting { made, generation, answer, delivery })
+            }
+            Next::End => Next::End,
+            Next::Broken(error) => Next::Broken(error),
+            Next::Failure => Next::Failure,
+            Next::Nothing => Next::Nothing,
+        };
+        guard.keep_producing(session);
+        Ok(next)
+    }
+}
+
+/// The bytes of granted batches; on an error the grants are given back.
+fn answer(granted: Vec<(Made, Delivery)>, options: NextOptions) -> Result<NextOutcome, NodeError> {
+    let current = granted.first().map_or(0, |(made, _)| made.number);
+    let mut delivery = Delivery::default();
+    let mut all = Vec::with_capacity(granted.len());
+    for (made, one) in granted {
+        delivery.absorb(one);
+        all.push(made);
+    }
+    let segments = made::encode(all, options.format)?;
+    Ok(NextOutcome::Batch(Batch { segments, current, delivery }))
+}
+
+/// What a call got hold of.
+enum Taken {
+    Some(Vec<Granting>),
+    End,
+    Broken(NodeError),
+}

@@ -1,0 +1,57 @@
+//! Iterations: who was handed which samples of a dataset, and what became of them. A consumer of a group's log.
+//!
+//! The order of an iteration is cut into blocks (`order`). A *replication group* (ranks that receive identical streams; a
+//! rank alone where there are none) takes the next block as a whole when it runs out; its ranks walk the group's blocks
+//! in order and skip what they have taken. A *grant* gives a rank the samples of one batch. So no cursor is stored, and
+//! pushing back means forgetting that something was taken: it is found again at its old place.
+//!
+//! A sample is *remaining*; or *in progress*: taken by a rank, not settled; or *settled*: completed, filtered or failed.
+//! Ranks of one group take the same sample each for itself; the first of them to settle it settles it for all.
+//!
+//! Invariants
+//! - completed + filtered + failed + in progress + remaining = samples of the dataset, at every moment.
+//! - A sample is never granted twice to a rank unless it was returned or pushed back in between, which only happens to
+//!   samples in progress: one that is settled stays with its rank.
+//! - State is a function of the operations alone: replay gives equal checkpoint bytes. Times come with requests.
+//! - Operations name samples by *place* (block and offset in it). Which sample that is says the order, whose kinds are
+//!   frozen for that reason.
+//!
+//! Driven by `node`, which composes this consumer with others behind one log: one thread calls `prepare`, `apply`,
+//! `discard_pending`; any number read through an [`IterationsReader`]. Deliberately absent: reading samples, filtering,
+//! batches (all of that is a session's, which walks, decides and asks for a grant), clocks, expiry.
+
+mod batches;
+mod block_cache;
+mod bytes;
+mod checkpoint;
+mod definition;
+mod entry;
+mod error;
+mod grant;
+mod join;
+mod limits;
+mod machine;
+mod op;
+mod pending;
+mod places;
+mod prepare;
+mod progress;
+mod rank;
+mod reader;
+mod request;
+mod sets;
+mod state;
+mod walk;
+
+pub use definition::{Definition, ShardsetVersion};
+pub use error::Rejection;
+pub use limits::IterationLimits;
+pub use machine::{Iterations, OpenGrant};
+pub use places::{Place, Places};
+pub use progress::{IN_PROGRESS_LISTED_MAX, InProgress, Progress};
+pub use reader::{IterationInfo, IterationsReader, RankStatus};
+pub use request::{Create, Grant, Join, Outcome, Request};
+pub use walk::{Position, Sample, Step, Walk};
+
+#[cfg(test)]
+mod tests;

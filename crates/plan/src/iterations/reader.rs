@@ -1,0 +1,117 @@
+//! The readers' handle: progress, definitions, listings, walks. Any number of threads; none waits for the log's.
+
+use crate::ShardRows;
+use crate::iterations::definition::Definition;
+use crate::iterations::entry::Entry;
+use crate::iterations::error::Rejection;
+use crate::iterations::progress::Progress;
+use crate::iterations::walk::{Position, Walk};
+use lavandin_types::{DatasetId, IterationId};
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+pub(crate) type Entries = BTreeMap<IterationId, Arc<Entry>>;
+
+#[derive(Clone)]
+pub struct IterationsReader {
+    entries: Arc<RwLock<Entries>>,
+}
+
+/// What an iteration was created with.
+#[derive(Clone, Debug)]
+pub struct IterationInfo {
+    pub id: IterationId,
+    pub dataset: DatasetId,
+    pub created_ms: u64,
+    pub definition: Arc<Definition>,
+    /// Of the main shardset, as of the manifest that the definition names.
+    pub rows: ShardRows,
+}
+
+/// Where a rank stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RankStatus {
+    /// It was there: it asked for the iteration, or was granted something.
+    pub joined: bool,
+    /// The number of its next batch.
+    pub next: u64,
+    /// How often samples of it came back; what a grant must name.
+    pub generation: u64,
+    /// Grants of which it is not known whether their answers have left.
+    pub open: Vec<u64>,
+}
+
+impl IterationsReader {
+    pub(crate) fn new(entries: Arc<RwLock<Entries>>) -> Self {
+        Self { entries }
+    }
+
+    pub fn info(&self, iteration: IterationId) -> Option<IterationInfo> {
+        self.find(iteration).ok().map(|entry| info(&entry))
+    }
+
+    /// All iterations, or those of one dataset; newest first.
+    pub fn list(&self, dataset: Option<DatasetId>) -> Vec<IterationInfo> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let wanted = |entry: &&Arc<Entry>| dataset.is_none_or(|dataset| entry.dataset == dataset);
+        let mut list: Vec<_> = entries.values().filter(wanted).map(|entry| info(entry)).collect();
+        list.sort_by_key(|info| std::cmp::Reverse((info.created_ms, info.id)));
+        list
+    }
+
+    pub fn progress(&self, iteration: IterationId) -> Option<Progress> {
+        self.find(iteration).ok().map(|entry| entry.progress())
+    }
+
+    pub fn rank(&self, iteration: IterationId, rank: u32) -> Result<RankStatus, Rejection> {
+        let entry = self.find(iteration)?;
+        entry.definition.group_of(rank).ok_or(Rejection::UnknownRank(rank))?;
+        let state = entry.state();
+        let Some(rank) = state.ranks.get(&rank) else { return Ok(RankStatus::default()) };
+        let open = rank.batches.open_numbers().collect();
+        Ok(RankStatus { joined: true, next: rank.next, generation: rank.generation, open })
+    }
+
+    /// How many ranks have come so far.
+    pub fn rank_count(&self, iteration: IterationId) -> usize {
+        self.find(iteration).map_or(0, |entry| entry.state().ranks.len())
+    }
+
+    /// Which of these samples are in progress, or were returned and not taken since. A completion of others need not be
+    /// logged.
+    pub fn completable(&self, iteration: IterationId, indices: &[u64]) -> Result<Vec<u64>, Rejection> {
+        let entry = self.find(iteration)?;
+        let state = entry.state();
+        let is_waited_for = |index: &u64| {
+            let mut groups = state.groups.values();
+            groups.any(|group| group.open.contains(*index) || group.returned.contains_key(index))
+        };
+        Ok(indices.iter().copied().filter(is_waited_for).collect())
+    }
+
+    /// A walk over the samples that the rank has not taken, in order: from `position` on, if nothing came back since it
+    /// was taken, else from the first one.
+    pub fn walk(
+        &self,
+        iteration: IterationId,
+        rank: u32,
+        position: Option<Position>,
+    ) -> Result<Walk, Rejection> {
+        Walk::new(self.find(iteration)?, rank, position)
+    }
+
+    fn find(&self, iteration: IterationId) -> Result<Arc<Entry>, Rejection> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.get(&iteration).cloned().ok_or(Rejection::UnknownIteration(iteration))
+    }
+}
+
+fn info(entry: &Entry) -> IterationInfo {
+    IterationInfo {
+        id: entry.id,
+        dataset: entry.dataset,
+        created_ms: entry.created_ms,
+        definition: Arc::clone(&entry.definition),
+        rows: entry.rows.clone(),
+    }
+}

@@ -1,0 +1,5 @@
+"""Another place from which modules import the base classes."""
+
+from lavandin.pipelines import Categorizer, Collater, Filter, Preprocessor
+
+__all__ = ["Categorizer", "Collater", "Filter", "Preprocessor"]
