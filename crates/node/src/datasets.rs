@@ -6,6 +6,7 @@
 //! `next` grants them and hands them out. Deliberately absent: the order of samples (`plan`), reading and encoding
 //! (`feed`), JSON and HTTP (`server`).
 
+mod batch_cache;
 mod catalogue;
 mod files;
 mod iterations;

@@ -67,6 +67,8 @@ pub struct FeedStatistics {
     pub batches_failed: u64,
     /// Bytes of batches made ahead.
     pub ready_bytes: u64,
+    /// Bytes of batches that user code made, kept for others who ask for them.
+    pub kept_bytes: u64,
     /// Bytes of decoded chunks in memory.
     pub chunk_bytes: u64,
     pub chunk_hits: u64,
@@ -88,6 +90,7 @@ impl Node {
             batches_returned: count(&runtime.counters.returned),
             batches_failed: count(&runtime.counters.failed),
             ready_bytes: runtime.ready_bytes.held(),
+            kept_bytes: runtime.batches.bytes(),
             chunk_bytes: chunks.held_bytes,
             chunk_hits: chunks.hits + chunks.joined,
             chunk_reads: chunks.misses,

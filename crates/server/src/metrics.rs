@@ -198,6 +198,7 @@ fn of_feed(text: &mut Text, feed: &FeedStatistics) {
     text.counter("batches_returned_total", "Batches whose answer did not leave", feed.batches_returned);
     text.counter("batches_failed_total", "Failures told instead of a batch", feed.batches_failed);
     text.gauge("feed_ready_bytes", "Batches made ahead", feed.ready_bytes);
+    text.gauge("feed_kept_bytes", "Batches kept that user code made", feed.kept_bytes);
     text.gauge("feed_chunk_bytes", "Decoded chunks of shard files in memory", feed.chunk_bytes);
     text.counter("feed_chunk_hits_total", "Chunks that were there when asked for", feed.chunk_hits);
     text.counter("feed_chunk_reads_total", "Chunks read and decoded", feed.chunk_reads);

@@ -1,12 +1,14 @@
 //! A batch from the maker's rows to the bytes of an answer: through user code, into a layout, or a failure instead.
 
+use crate::datasets::batch_cache::reply_bytes;
 use crate::datasets::next::{BatchFormat, NextOptions};
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::runtime::DatasetRuntime;
 use crate::datasets::session::Session;
 use crate::datasets::unix_ms;
+use crate::datasets::user_code::Attempt;
 use crate::error::NodeError;
-use arrow::array::RecordBatch;
+use arrow::array::{ArrayData, RecordBatch};
 use arrow::datatypes::Schema;
 use bytes::Bytes;
 use lavandin_feed::cache::held_bytes;
@@ -15,6 +17,7 @@ use lavandin_feed::lavender::{self, Layout, ListForm, Source as Item, Tail};
 use lavandin_feed::python::{BatchReply, Entry};
 use lavandin_plan::iterations::{Grant, Places};
 use lavandin_types::IterationId;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -28,14 +31,21 @@ const VIEW_BYTES_MIN: usize = 4096;
 pub(crate) struct Wishes {
     arrow: AtomicBool,
     retries: AtomicU32,
+    no_cache: AtomicBool,
 }
 
 impl Wishes {
-    /// Whether what was made before is not what is wanted now: it has another layout, or failed after fewer tries.
+    /// Whether what was made before is not what is wanted now: it has another layout, failed after fewer tries, or may come
+    /// from the cache.
     pub(crate) fn set(&self, options: NextOptions) -> bool {
         let is_arrow = options.format == BatchFormat::Arrow;
         let more_tries = self.retries.swap(options.retries, Ordering::Relaxed) < options.retries;
-        self.arrow.swap(is_arrow, Ordering::Relaxed) != is_arrow || more_tries
+        let fresh = !self.no_cache.swap(options.no_cache, Ordering::Relaxed) && options.no_cache;
+        self.arrow.swap(is_arrow, Ordering::Relaxed) != is_arrow || more_tries || fresh
+    }
+
+    pub(crate) fn no_cache(&self) -> bool {
+        self.no_cache.load(Ordering::Relaxed)
     }
 
     fn format(&self) -> BatchFormat {
@@ -83,13 +93,7 @@ impl BatchRows {
 
     /// The memory that it keeps, chunks of which it has views included.
     fn bytes(&self) -> u64 {
-        let made = self.processed.iter().flat_map(|reply| &reply.entries);
-        let made = made.map(|(_, entry)| match entry {
-            Entry::Column(_) => 0,
-            Entry::Item(bytes) => bytes.len(),
-            Entry::Array(_, array) => array.get_array_memory_size(),
-        });
-        held_bytes(&self.rows) + made.sum::<usize>() as u64
+        held_bytes(&self.rows) + self.processed.as_ref().map_or(0, reply_bytes)
     }
 }
 
@@ -114,7 +118,8 @@ impl Draft {
     pub(crate) fn finish(self) -> Made {
         let Self { runtime, plan, wishes, rows, indices, made } = self;
         let is_arrow = wishes.format() == BatchFormat::Arrow;
-        let processed = match plan.process(&runtime, &rows, is_arrow, wishes.retries()) {
+        let attempt = Attempt { arrow: is_arrow, retries: wishes.retries(), no_cache: wishes.no_cache() };
+        let processed = match plan.process(&runtime, (&rows, &indices), attempt) {
             Ok(processed) => processed,
             Err(message) => return made.failed(format!("Failed to process samples {indices:?}: {message}")),
         };
@@ -125,7 +130,7 @@ impl Draft {
         }
         match rows.encode(made.number) {
             Ok(segments) => {
-                let bytes = segment_bytes(&segments, &rows);
+                let bytes = segment_bytes(&segments, &rows.rows);
                 made.with(Content::Encoded(segments), bytes)
             }
             Err(error) => made.failed(error.to_string()),
@@ -272,11 +277,26 @@ fn arrow_rows(rows: &RecordBatch, processed: &BatchReply) -> Result<RecordBatch,
 const OTHER_LAYOUT: NodeError = NodeError::Internal("a batch was made in another layout; ask again");
 const NO_COLUMN: NodeError = NodeError::Internal("user code named a column that is not in its batch");
 
-/// The memory that encoded segments keep: small ones are copies, large ones are views into what they were made of.
-fn segment_bytes(segments: &[Bytes], rows: &BatchRows) -> u64 {
+/// The memory that encoded segments keep: their own, and whole buffers of rows that large ones are views into.
+fn segment_bytes(segments: &[Bytes], rows: &RecordBatch) -> u64 {
     let own: u64 = segments.iter().map(|segment| segment.len() as u64).sum();
-    match segments.iter().any(|segment| segment.len() > VIEW_BYTES_MIN) {
-        true => own.max(rows.bytes()),
-        false => own,
+    let may_view = |segment: &&Bytes| segment.len() > VIEW_BYTES_MIN;
+    if !segments.iter().any(|segment| may_view(&segment)) {
+        return own;
     }
+    let mut buffers = BTreeMap::new();
+    rows.columns().iter().for_each(|column| buffers_of(&column.to_data(), &mut buffers));
+    let viewed = |segment: &Bytes| {
+        let start = segment.as_ptr() as usize;
+        let (buffer, length) = buffers.range(..=start).next_back()?;
+        (start < buffer + length).then_some((*buffer, *length))
+    };
+    let viewed: BTreeSet<_> = segments.iter().filter(may_view).filter_map(viewed).collect();
+    own + viewed.iter().map(|(_, length)| *length as u64).sum::<u64>()
+}
+
+/// The buffers of an array, by address: their lengths.
+fn buffers_of(data: &ArrayData, found: &mut BTreeMap<usize, usize>) {
+    found.extend(data.buffers().iter().map(|buffer| (buffer.as_ptr() as usize, buffer.len())));
+    data.child_data().iter().for_each(|child| buffers_of(child, found));
 }

@@ -227,7 +227,7 @@ impl Maker {
         }
         let Selected { rows, fates } = plan.select(&self.runtime, &samples, self.wishes.retries())?;
         let rows = Arc::new(rows);
-        let mut failures: Vec<(String, Places)> = Vec::new();
+        let mut failures: Vec<Failure> = Vec::new();
         for (sample, fate) in samples.into_iter().zip(fates) {
             match fate {
                 Fate::Kept { row, category } => {
@@ -236,19 +236,21 @@ impl Maker {
                     self.bucket(category).push_back(Row { batch, row: row as usize, sample, arrival });
                 }
                 Fate::Filtered => self.filtered.push(sample.place),
-                Fate::Failed(message) => {
-                    let message = format!("Failed to read sample {}: {message}", sample.index);
-                    match failures.last_mut() {
-                        // One reply for neighbours that fail alike; it names the first.
-                        Some((_, places)) if plan.batch_size() > places.len() as usize => {
-                            places.push(sample.place);
-                        }
-                        _ => failures.push((message, std::iter::once(sample.place).collect())),
+                Fate::Failed(reason) => match failures.last_mut() {
+                    // One reply for neighbours that fail alike; it names the first.
+                    Some(last) if last.reason == reason && last.places.len() < plan.batch_size() as u64 => {
+                        last.places.push(sample.place);
                     }
-                }
+                    _ => {
+                        let places = std::iter::once(sample.place).collect();
+                        failures.push(Failure { reason, index: sample.index, places });
+                    }
+                },
             }
         }
-        self.failures.extend(failures.into_iter().map(|(message, places)| (places, message)));
+        let told =
+            |Failure { reason, index, places }| (places, format!("Failed to read sample {index}: {reason}"));
+        self.failures.extend(failures.into_iter().map(told));
         Ok(())
     }
 
@@ -306,6 +308,14 @@ impl Maker {
     fn made(&self) -> Made {
         Made::new(self.number, self.walk.as_ref().map_or(0, Walk::generation))
     }
+}
+
+/// Neighbours that could not be read or selected.
+struct Failure {
+    reason: String,
+    /// Of the first.
+    index: u64,
+    places: Places,
 }
 
 enum Filled {

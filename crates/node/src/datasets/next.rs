@@ -38,6 +38,8 @@ pub struct NextOptions {
     pub format: BatchFormat,
     /// How often user code is tried again.
     pub retries: u32,
+    /// Whether user code is to run even if its result for these samples is kept.
+    pub no_cache: bool,
     /// Most batches at once; more than one only of Arrow streams.
     pub batches: u32,
 }

@@ -1,7 +1,7 @@
 //! What the sessions of an iteration share: its files with their chunks, its columns, and what user code it runs.
 
 use crate::datasets::files::FileError;
-use crate::datasets::iterations::{Function, Settings};
+use crate::datasets::iterations::{Function, IterationOptions, Settings};
 use crate::datasets::runtime::DatasetRuntime;
 use crate::datasets::sync::Identity;
 use crate::datasets::user_code::call;
@@ -16,6 +16,7 @@ use lavandin_feed::python::Call;
 use lavandin_feed::rows::{JoinPlan, JoinedColumns, NullAs, Place};
 use lavandin_feed::uid_index::UidIndex;
 use lavandin_plan::iterations::IterationInfo;
+use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
 /// Files that are tried for their columns' types.
@@ -32,6 +33,7 @@ pub(crate) struct IterationPlan {
     categorizer: Option<Call>,
     collater: Option<Call>,
     preprocessors: Vec<Call>,
+    work_hash: [u8; 32],
 }
 
 /// A shardset's files, ready to be read.
@@ -165,6 +167,7 @@ impl IterationPlan {
             categorizer: options.categorizer.as_ref().map(call),
             collater: options.collater.as_ref().map(call),
             preprocessors: calls(&options.preprocessors),
+            work_hash: work_hash(&info, options)?,
             info,
             settings,
             uid_column,
@@ -232,6 +235,11 @@ impl IterationPlan {
             && self.info.definition.replication_groups.is_none()
     }
 
+    /// A hash of the data and of what user code is to do with it.
+    pub(crate) fn work_hash(&self) -> [u8; 32] {
+        self.work_hash
+    }
+
     /// Whether user code works on whole batches.
     pub(crate) fn processes(&self) -> bool {
         self.collater.is_some() || !self.preprocessors.is_empty()
@@ -242,4 +250,15 @@ impl IterationPlan {
         let (shard, row) = self.info.rows.locate(index)?;
         self.main.files.get(shard as usize)?.place(shard, row)
     }
+}
+
+fn work_hash(info: &IterationInfo, options: &IterationOptions) -> Result<[u8; 32], NodeError> {
+    let mut hash = Sha256::new();
+    for used in &info.definition.shardsets {
+        hash.update(used.shardset.to_bytes());
+        hash.update(used.manifest_hash.to_le_bytes());
+    }
+    let work = serde_json::to_vec(&(&options.collater, &options.preprocessors));
+    hash.update(work.map_err(|_| NodeError::Internal("an iteration's options cannot be written down"))?);
+    Ok(hash.finalize().into())
 }

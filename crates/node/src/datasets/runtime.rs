@@ -1,5 +1,6 @@
 //! What the dataset wing of a node shares: the stores, decoded chunks, manifests, Python workers, tasks and sessions.
 
+use crate::datasets::batch_cache::BatchCache;
 use crate::datasets::manifests::Manifests;
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::preview::Previews;
@@ -23,8 +24,10 @@ use std::time::{Duration, Instant};
 const SESSION_IDLE: Duration = Duration::from_secs(60);
 /// Sessions at once; beyond, one that is idle goes early.
 const SESSIONS_MAX: usize = 4096;
-/// Of the memory, the part for decoded chunks; the rest is for batches made ahead.
-const CHUNKS_PERCENT: u64 = 60;
+/// Of the memory, the part for decoded chunks, and that for batches that user code made; the rest is for batches made
+/// ahead.
+const CHUNKS_PERCENT: u64 = 55;
+const BATCHES_PERCENT: u64 = 10;
 
 /// Settings of the dataset wing.
 #[derive(Clone, Debug)]
@@ -73,6 +76,7 @@ pub(crate) struct DatasetRuntime {
     pub(crate) manifests: Manifests,
     pub(crate) python: PythonPool,
     pub(crate) tasks: Tasks,
+    pub(crate) batches: BatchCache,
     pub(crate) results: Results,
     pub(crate) previews: Previews,
     pub(crate) group: GroupClient,
@@ -122,13 +126,15 @@ impl DatasetRuntime {
             ..PythonOptions::new(data_dir.join("python"), options.modules_dir.clone())
         };
         let chunk_bytes = options.memory_bytes_max / 100 * CHUNKS_PERCENT;
-        let ready_max = options.memory_bytes_max - chunk_bytes;
+        let batch_bytes = options.memory_bytes_max / 100 * BATCHES_PERCENT;
+        let ready_max = options.memory_bytes_max - chunk_bytes - batch_bytes;
         Ok(Self {
             stores: Stores::new(store_options)?,
             chunks: ChunkCache::new(chunk_bytes),
             manifests: Manifests::open(&data_dir.join("groups").join("1"))?,
             python: PythonPool::new(python),
             tasks: Tasks::default(),
+            batches: BatchCache::new(batch_bytes),
             results: Results::default(),
             previews: Previews::default(),
             group,

@@ -1,13 +1,15 @@
 //! Samples and batches through user code, tried again as often as the caller asks.
 
+use crate::datasets::batch_cache::{BatchKey, Lookup};
 use crate::datasets::iterations::Function;
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::runtime::DatasetRuntime;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::take_record_batch;
 use lavandin_feed::python::{
-    BatchReply, BatchRequest, Call, Outcome, Patience, PythonError, ReplyForm, SelectRequest,
+    BatchReply, BatchRequest, Call, Generation, Outcome, Patience, PythonError, ReplyForm, SelectRequest,
 };
+use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
 /// What user code says of a sample.
@@ -60,28 +62,69 @@ impl IterationPlan {
     pub(crate) fn process(
         &self,
         runtime: &DatasetRuntime,
-        rows: &RecordBatch,
-        arrow: bool,
-        retries: u32,
+        (rows, indices): (&RecordBatch, &[u64]),
+        attempt: Attempt,
     ) -> Result<Option<BatchReply>, String> {
         if !self.processes() {
             return Ok(None);
         }
-        let form = match arrow {
+        if attempt.no_cache {
+            return self.run(runtime, rows, attempt).map(Some);
+        }
+        let generation = runtime.python.registry().generation();
+        let key = self.batch_key(generation, indices, attempt.arrow);
+        match runtime.batches.look_up(key) {
+            Lookup::Found(reply) => Ok(Some(reply)),
+            Lookup::Missing(making) => {
+                let reply = self.run(runtime, rows, attempt)?;
+                // A reload in between: the result is that of newer code.
+                if reply.generation == generation {
+                    making.keep(&reply);
+                }
+                Ok(Some(reply))
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        runtime: &DatasetRuntime,
+        rows: &RecordBatch,
+        attempt: Attempt,
+    ) -> Result<BatchReply, String> {
+        let form = match attempt.arrow {
             true => ReplyForm::Arrow,
             false => ReplyForm::Items { single: self.is_single(), json_lists: true },
         };
-        let mut attempts = 0;
+        let mut failures = 0;
         loop {
             let (collater, preprocessors) = (self.collater(), self.preprocessors());
             let request = BatchRequest { samples: rows, collater, preprocessors, form };
             match runtime.python.batch(request, &Patience::default()) {
-                Ok(reply) => return Ok(Some(reply)),
-                Err(error) if attempts < retries && error.is_worth_another_try() => attempts += 1,
+                Ok(reply) => return Ok(reply),
+                Err(error) if failures < attempt.retries && error.is_worth_another_try() => failures += 1,
                 Err(error) => return Err(told(&error)),
             }
         }
     }
+
+    fn batch_key(&self, generation: Generation, indices: &[u64], arrow: bool) -> BatchKey {
+        let mut hash = Sha256::new();
+        hash.update(self.work_hash());
+        hash.update(generation.to_bytes());
+        hash.update([u8::from(arrow), u8::from(self.is_single())]);
+        indices.iter().for_each(|index| hash.update(index.to_le_bytes()));
+        hash.finalize().into()
+    }
+}
+
+/// How a batch is to be put through user code.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt {
+    /// The columns are wanted, not their bytes.
+    pub(crate) arrow: bool,
+    pub(crate) retries: u32,
+    pub(crate) no_cache: bool,
 }
 
 fn verdict(outcome: Outcome) -> Verdict {

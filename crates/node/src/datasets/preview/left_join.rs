@@ -8,6 +8,7 @@ use crate::datasets::files::FileError;
 use crate::datasets::iterations::{IterationOptions, Settings};
 use crate::datasets::plan_cache::{IterationPlan, PlanFile, PlanShardset};
 use crate::datasets::runtime::DatasetRuntime;
+use crate::datasets::user_code::Attempt;
 use crate::error::NodeError;
 use arrow::array::RecordBatch;
 use lavandin_cluster::{DatasetInfo, ShardsetInfo};
@@ -107,7 +108,8 @@ impl LeftJoin {
         runtime: &DatasetRuntime,
         rows: &RecordBatch,
     ) -> Result<Option<BatchReply>, String> {
-        self.plan.process(runtime, rows, true, 0)
+        let attempt = Attempt { arrow: true, retries: 0, no_cache: true };
+        self.plan.process(runtime, (rows, &[]), attempt)
     }
 
     /// Where a feature shardset has the rows of samples, and the chunks they are in.

@@ -24,7 +24,7 @@ const BATCHES_MAX: u32 = 1024;
 
 const NEXT: &[crate::routes::Value] = &[
     optional("rank", Form::Integer, "0 by default"),
-    optional("no_cache", Form::Boolean, "Taken and without an effect: batches are not cached"),
+    optional("no_cache", Form::Boolean, "Run user code even if its result for these samples is kept"),
     optional("max_retry_count", Form::Integer, "How often user code is tried again; 0 by default"),
     optional("batches", Form::Integer, "Most batches in the reply, of Arrow streams; 1 by default"),
 ];
@@ -61,7 +61,7 @@ fn options(call: &Call, format: BatchFormat) -> Result<(IterationId, u32, NextOp
     if batches > 1 && format != BatchFormat::Arrow {
         return Err(ApiError::invalid(format!("batches needs the header Accept: {ARROW_STREAM}")));
     }
-    Ok((iteration, rank, NextOptions { format, retries, batches }))
+    Ok((iteration, rank, NextOptions { format, retries, no_cache: query.no_cache, batches }))
 }
 
 fn format(call: &Call) -> BatchFormat {
