@@ -153,8 +153,9 @@ def test_a_failure_ends_the_loop_unless_it_is_skipped(client, dataset):
     assert rest == [number for number in range(100) if number // 10 % 2]
 
 
-def test_a_retry_may_save_a_batch(client, dataset):
-    loader = loader_of(dataset, preprocessors=["raise_once"], batch_size=20, max_retry_count=1, no_cache=True)
+def test_a_retry_may_save_a_batch(client, dataset, tmp_path):
+    once = ("raise_once", {"marks": str(tmp_path)})
+    loader = loader_of(dataset, preprocessors=[once], batch_size=20, max_retry_count=1, no_cache=True)
     assert ids(loader) == list(range(100))
 
 

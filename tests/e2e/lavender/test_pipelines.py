@@ -8,7 +8,7 @@ import signal
 import time
 
 import pytest
-from data import order
+from data import order, write_shards
 from feed_api import detail, ok, values
 from feeder import copied_modules, new_feeder, wait_ended
 from node import poll
@@ -73,6 +73,23 @@ def test_two_connections_run_two_batches_at_once_and_in_order(feeder, api, datas
     assert [api.next_batch(iteration)["id"][0] for _ in range(3)] == [0, 10, 20]
 
 
+def first_stamp(api, iteration: str, rank: int, **options) -> str:
+    return api.next_batch(iteration, rank, **options)["stamp"][0]
+
+
+@OURS
+def test_ranks_of_a_group_share_what_was_made_of_a_batch(api, tmp_path):
+    dataset = api.dataset_of("shared", write_shards(tmp_path / "rows", 2, 10), shards=2)
+    options = {"batch_size": 5, "replication_pg": [[0, 1]], "preprocessors": named("stamp")}
+    iteration, again = (api.iterate(dataset[0], **options) for _ in range(2))
+    stamps = [[first_stamp(api, iteration, rank) for _ in range(4)] for rank in (0, 1)]
+    assert stamps[0] == stamps[1] and len(set(stamps[0])) == 4
+    assert [first_stamp(api, again, 0) for _ in range(2)] == stamps[0][:2], "another epoch in the same order"
+    assert first_stamp(api, again, 1, no_cache=True) not in stamps[0]
+    others = api.iterate(dataset[0], **{**options, "batch_size": 4})
+    assert first_stamp(api, others, 0) not in stamps[0], "other samples make another batch"
+
+
 # --- how it may fail
 
 
@@ -101,9 +118,9 @@ def test_samples_that_failed_are_counted(api, dataset):
     assert (progress["failed"], progress["inprogress"], progress["current"]) == (100, [], 100)
 
 
-def test_a_retry_runs_the_code_again(api, dataset):
-    iteration = api.iterate(dataset[0], batch_size=25, preprocessors=named("raise_once"))
-    reply = api.next(iteration, retries=4)
+def test_a_retry_runs_the_code_again(api, dataset, tmp_path):
+    iteration = api.iterate(dataset[0], batch_size=25, preprocessors=named("raise_once", marks=str(tmp_path)))
+    reply = api.next(iteration, retries=1)
     assert reply.status == 200 and decode(reply.body)["tries"] == 2
 
 

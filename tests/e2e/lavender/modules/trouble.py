@@ -19,19 +19,17 @@ class RaiseOn(Preprocessor):
 
 
 class RaiseOnce(Preprocessor):
-    """Fails for each batch the first time that it sees it."""
+    """Fails for each batch the first time that any worker sees it: the folder `marks` is their memory."""
 
     name = "raise_once"
 
-    def __init__(self):
-        self.seen = set()
-
-    def process(self, batch: dict) -> dict:
-        first = int(batch["id"][0])
-        if first not in self.seen:
-            self.seen.add(first)
-            raise RuntimeError("raised the first time")
-        return {"tries": 2}
+    def process(self, batch: dict, *, marks: str) -> dict:
+        mark = os.path.join(marks, str(int(batch["id"][0])))
+        try:
+            os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return {"tries": 2}
+        raise RuntimeError("raised the first time")
 
 
 class Orphan(Preprocessor):
