@@ -5,7 +5,7 @@
 //! so that their configurations mean the same here. The key is `str:<id>` for a string id, `int:<id>` for an
 //! integer of the external form and the bare decimal for one of the internal form.
 //!
-//! Tables are interned: collections that are laid out alike share one table of 4,096 entries (32 KB).
+//! Tables are interned: collections that are laid out alike share one table (32 KB at 4,096 buckets).
 
 use crate::collection::IntegerIdForm;
 use blake2::digest::consts::U8;
@@ -13,17 +13,17 @@ use blake2::{Blake2b, Digest};
 use lavandin_types::{GroupId, RecordIdRef};
 use std::fmt;
 
-/// Buckets of every collection. Fixed: it is part of where a record lives.
+/// Buckets of a collection unless the cluster's configuration says otherwise. A collection keeps the number that it was
+/// created with: it is part of where a record lives.
 pub const BUCKET_COUNT: u16 = 4_096;
 
-/// A bucket of a collection, in `0..BUCKET_COUNT`.
+/// A bucket of a collection, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BucketNumber(u16);
 
 impl BucketNumber {
-    /// `None` at or beyond the bucket count.
-    pub fn new(value: u16) -> Option<Self> {
-        (value < BUCKET_COUNT).then_some(Self(value))
+    pub const fn new(value: u16) -> Self {
+        Self(value)
     }
 
     pub const fn get(self) -> u16 {
@@ -72,24 +72,45 @@ impl fmt::Display for BucketTableId {
     }
 }
 
-/// The owner of each bucket.
+/// The owner of each bucket; there is at least one.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BucketTable {
     owners: Box<[GroupId]>,
+    /// Each owner once, ascending.
+    groups: Box<[GroupId]>,
 }
 
 impl BucketTable {
-    /// Bucket `i` goes to the group at `i` modulo their number. `None` without a group.
-    pub fn spread(groups: &[GroupId]) -> Option<Self> {
-        if groups.is_empty() {
+    /// Bucket `i` of `count` goes to the group at `i` modulo their number. `None` without a group or a bucket.
+    pub fn spread(groups: &[GroupId], count: u16) -> Option<Self> {
+        if groups.is_empty() || count == 0 {
             return None;
         }
-        let owners = groups.iter().copied().cycle().take(usize::from(BUCKET_COUNT)).collect();
-        Some(Self { owners })
+        let owners: Box<[GroupId]> = groups.iter().copied().cycle().take(usize::from(count)).collect();
+        let mut distinct = owners.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        Some(Self { owners, groups: distinct.into() })
     }
 
-    pub fn owner(&self, bucket: BucketNumber) -> GroupId {
-        self.owners[usize::from(bucket.0)]
+    /// How many buckets there are.
+    pub fn count(&self) -> u16 {
+        self.owners.len() as u16
+    }
+
+    /// The bucket of an id, by [`bucket_hash`].
+    pub fn bucket_of(&self, hash: u64) -> BucketNumber {
+        BucketNumber((hash % self.owners.len() as u64) as u16)
+    }
+
+    /// `None` for a bucket that the table does not have.
+    pub fn owner(&self, bucket: BucketNumber) -> Option<GroupId> {
+        self.owners.get(usize::from(bucket.0)).copied()
+    }
+
+    /// The group that owns the id of this hash.
+    pub fn owner_of(&self, hash: u64) -> GroupId {
+        self.owners[usize::from(self.bucket_of(hash).0)]
     }
 
     pub fn owners(&self) -> &[GroupId] {
@@ -97,11 +118,8 @@ impl BucketTable {
     }
 
     /// The groups that own a bucket, ascending.
-    pub fn groups(&self) -> Vec<GroupId> {
-        let mut groups = self.owners.to_vec();
-        groups.sort_unstable();
-        groups.dedup();
-        groups
+    pub fn groups(&self) -> &[GroupId] {
+        &self.groups
     }
 }
 
@@ -132,12 +150,6 @@ pub fn bucket_hash(database: &str, collection: &str, id: RecordIdRef<'_>, form: 
         }
     }
     u64::from_le_bytes(hasher.finalize().into())
-}
-
-/// The bucket of an id.
-pub fn bucket_of(database: &str, collection: &str, id: RecordIdRef<'_>, form: IntegerIdForm) -> BucketNumber {
-    let hash = bucket_hash(database, collection, id, form);
-    BucketNumber((hash % u64::from(BUCKET_COUNT)) as u16)
 }
 
 /// The digits of a number, without an allocation: this runs once per record of every write.

@@ -5,19 +5,25 @@
 
 mod apply;
 mod datasets;
+mod groups;
+mod nodes;
 mod tables;
 
 use crate::bucket::{BucketTable, BucketTableId};
+use crate::chores::ChoresNode;
 use crate::collection::CollectionInfo;
 use crate::dataset::DatasetInfo;
 use crate::error::CatalogueError;
-use crate::topology::{ApiKey, GroupInfo, NodeInfo};
+use crate::group_info::GroupInfo;
+use crate::key::ApiKey;
+use crate::node_info::NodeInfo;
+use crate::options::ClusterOptions;
 use lavandin_types::{ClusterId, CollectionId, DatasetId, GroupId, NodeId, StoreId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use apply::database_weight;
-pub(crate) use tables::{TABLE_WEIGHT, TableEntry, Tables};
+pub(crate) use tables::{TableEntry, Tables, table_weight};
 
 /// A database: the names of its collections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +50,11 @@ pub struct Catalogue {
     pub(crate) nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
     pub(crate) groups: BTreeMap<GroupId, Arc<GroupInfo>>,
     pub(crate) keys: BTreeMap<String, Arc<ApiKey>>,
+    pub(crate) options: ClusterOptions,
+    /// `None` until the first one is appointed.
+    pub(crate) chores: Option<ChoresNode>,
+    /// The lowest id of each collection that no lease holds; absent before the first lease.
+    pub(crate) id_ranges: BTreeMap<CollectionId, u64>,
     /// The last ids given out.
     pub(crate) last_collection: CollectionId,
     pub(crate) last_node: NodeId,
@@ -117,7 +128,18 @@ impl Catalogue {
     }
 
     pub fn node_of_store(&self, store: StoreId) -> Option<&Arc<NodeInfo>> {
-        self.nodes.values().find(|node| node.store == store)
+        self.nodes.values().find(|node| node.store == Some(store))
+    }
+
+    /// The node at an address; nobody is at the empty one.
+    pub fn node_at(&self, address: &str) -> Option<&Arc<NodeInfo>> {
+        self.nodes.values().find(|node| !address.is_empty() && node.address == address)
+    }
+
+    /// The protocol that every registered node speaks: what may be sent and proposed.
+    pub fn protocol(&self) -> u32 {
+        let registered = self.nodes.values().filter(|node| node.is_registered() && !node.lost);
+        registered.map(|node| node.protocol).min().unwrap_or(0)
     }
 
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &Arc<GroupInfo>> {
@@ -126,6 +148,25 @@ impl Catalogue {
 
     pub fn group(&self, id: GroupId) -> Option<&Arc<GroupInfo>> {
         self.groups.get(&id)
+    }
+
+    /// The groups of which a node holds a copy, ascending.
+    pub fn groups_of(&self, node: NodeId) -> impl Iterator<Item = &Arc<GroupInfo>> {
+        self.groups.values().filter(move |group| group.members.contains(&node))
+    }
+
+    pub fn options(&self) -> &ClusterOptions {
+        &self.options
+    }
+
+    /// Who does the chores; `None` until somebody was appointed.
+    pub fn chores(&self) -> Option<ChoresNode> {
+        self.chores
+    }
+
+    /// The lowest id of a collection that no lease holds.
+    pub fn next_id(&self, collection: CollectionId) -> u64 {
+        self.id_ranges.get(&collection).copied().unwrap_or(0)
     }
 
     pub fn keys(&self) -> impl ExactSizeIterator<Item = &Arc<ApiKey>> {

@@ -1,23 +1,23 @@
-//! Commands and their replies, and a command's bytes in the metadata log.
+//! Commands, and a command's bytes in the metadata log.
 //!
 //! Bytes of a command: one byte with the version, then JSON (docs/formats/metadata.md). A command is written in the
 //! lowest version that has it. An unknown field is an
 //! error and not skipped: a node that does not understand a command must stop rather than drift from the others.
 
-use crate::collection::{CollectionInfo, IndexDefinition, IntegerIdForm};
-use crate::dataset::{
-    ColumnChange, DatasetInfo, FoundColumns, ManifestChange, NewDataset, NewShardset, ShardsetInfo,
-};
+use crate::collection::{IndexDefinition, IntegerIdForm};
+use crate::dataset::{ColumnChange, FoundColumns, ManifestChange, NewDataset, NewShardset};
 use crate::error::DecodeError;
 use crate::form;
-use crate::topology::{ApiKey, NodeInfo};
+use crate::group_info::{Revision, StaleReason};
+use crate::key::ApiKey;
+use crate::node_info::NodeRegistration;
+use crate::options::{ClusterOptions, OptionsChange};
 use lavandin_types::{ClusterId, CollectionId, DatasetId, ElementType, GroupId, NodeId, ShardsetId, StoreId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::sync::Arc;
 
 /// The highest version that `Command::encode` writes.
-pub const COMMAND_VERSION: u8 = 2;
+pub const COMMAND_VERSION: u8 = 3;
 
 /// What a node says of itself when it forms a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,31 @@ pub struct NodeSeed {
     pub address: String,
 }
 
+/// The parts of `Command::FormLayout`: a function of the cluster's configuration but for the id, so that two
+/// coordinators that start at once propose the same cluster, and the first one's id stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LayoutSeed {
+    #[serde(with = "form::cluster_id")]
+    pub cluster: ClusterId,
+    /// Addresses of the data nodes, which are numbered from 1 in this order.
+    pub nodes: Vec<String>,
+    pub groups: Vec<GroupSeed>,
+    pub options: ClusterOptions,
+}
+
+/// A group and its members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupSeed {
+    pub name: String,
+    /// In order of preference.
+    #[serde(with = "form::list")]
+    pub members: Vec<NodeId>,
+    #[serde(with = "form::node_id")]
+    pub primary: NodeId,
+}
+
 /// A change of the catalogue. Every command may be proposed again after an unknown outcome.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -43,12 +68,105 @@ pub enum Command {
         cluster: ClusterId,
         node: NodeSeed,
     },
-    /// Adds a node, or starts another incarnation of a known store; the latter also raises epoch and version of
-    /// every group that it leads, so that each session of a primary has an epoch of its own. Answers `Node`.
-    RegisterNode {
-        #[serde(with = "form::store_id")]
-        store: StoreId,
-        address: String,
+    /// Gives this metadata its cluster id and the nodes and groups of a static layout. The nodes take their seats as
+    /// they register; until then each group is led by a node that was never seen, at epoch 0, and its other members
+    /// are stale. A compare-and-set as `FormCluster` is. Answers `Formed`.
+    FormLayout(LayoutSeed),
+    /// Adds a node, or starts another incarnation of a known store: see `node_info`. Answers `Node`.
+    RegisterNode(NodeRegistration),
+    /// Makes sure that a node does not exist; refused while it holds a copy of a group. Answers `Done`.
+    RemoveNode {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    /// Takes a copy other than the primary out of the in-sync set. A compare-and-set. Answers `Group`, as all changes
+    /// of groups do.
+    ShrinkGroup {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        expected: Revision,
+        #[serde(with = "form::node_id")]
+        remove: NodeId,
+        #[serde(default)]
+        reason: StaleReason,
+    },
+    /// Lets a stale copy catch up. A compare-and-set.
+    AddJoiner {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        expected: Revision,
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        incarnation: u64,
+    },
+    /// Gives up the joining copy. A compare-and-set.
+    DropJoiner {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        expected: Revision,
+    },
+    /// Takes the joining copy into the in-sync set. A compare-and-set.
+    GrowGroup {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        expected: Revision,
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        incarnation: u64,
+    },
+    /// Makes another in-sync copy the primary; or lifts a suspicion from the present one. A compare-and-set.
+    Promote {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        expected: Revision,
+        #[serde(with = "form::node_id")]
+        primary: NodeId,
+    },
+    /// Makes a copy the primary that may lack acknowledged writes. Only a user proposes it. A compare-and-set.
+    ForcePromote {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        expected: Revision,
+        #[serde(with = "form::node_id")]
+        primary: NodeId,
+    },
+    /// Adds a group for collections to come. Proposed again it does nothing; another one of its name is refused.
+    AddGroup(GroupSeed),
+    /// Adds a copy, in place of another one or as one more. Proposed again it does nothing.
+    AddReplica {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        /// The member that leaves once enough others are in sync.
+        #[serde(default, with = "form::optional")]
+        replaces: Option<NodeId>,
+    },
+    /// Makes sure that a node holds no copy; one copy less is wanted then, unless it was leaving. The primary is only
+    /// marked as leaving: it goes after another copy was promoted.
+    RemoveReplica {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    /// Reserves integer ids of a collection for a node; they are given to nobody else, ever. Answers `Ids`.
+    LeaseIds {
+        #[serde(with = "form::collection_id")]
+        collection: CollectionId,
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        count: u64,
+        /// The largest integer id below 2^63 that the node knows to be in the collection: the range is above it.
+        largest_known: Option<u64>,
+    },
+    /// Answers `Options`.
+    SetClusterOptions(OptionsChange),
+    /// Moves the chores to another node. A compare-and-set on the epoch of the chores. Answers `Chores`.
+    AppointChores {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        expected: u64,
     },
     /// Makes sure that a database exists. Answers `Database`.
     CreateDatabase { name: String, drop_if_exists: bool },
@@ -132,67 +250,26 @@ pub enum Command {
     AddColumns(FoundColumns),
 }
 
-/// What a command did.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Reply {
-    Formed {
-        #[serde(with = "form::cluster_id")]
-        cluster: ClusterId,
-        #[serde(with = "form::group_id")]
-        group: GroupId,
-    },
-    Node(NodeInfo),
-    Database {
-        created: bool,
-        /// Collections of the database that it replaced.
-        #[serde(with = "form::list")]
-        dropped: Vec<CollectionId>,
-    },
-    Collection {
-        #[serde(with = "form::shared")]
-        info: Arc<CollectionInfo>,
-        created: bool,
-        /// The collection that it replaced.
-        #[serde(with = "form::optional")]
-        dropped: Option<CollectionId>,
-    },
-    /// The collections whose data may be removed; none if there was nothing to drop.
-    Dropped {
-        #[serde(with = "form::list")]
-        collections: Vec<CollectionId>,
-    },
-    /// The collection after the command, and whether the command changed it.
-    Updated {
-        #[serde(with = "form::shared")]
-        info: Arc<CollectionInfo>,
-        changed: bool,
-    },
-    /// The dataset after the command, and whether the command changed it.
-    Dataset {
-        #[serde(with = "form::shared")]
-        info: Arc<DatasetInfo>,
-        changed: bool,
-    },
-    /// The dataset as it was, whose files may be removed; none if there was nothing to drop.
-    DatasetDropped {
-        info: Option<Box<DatasetInfo>>,
-    },
-    /// The dataset after the command, and the shardset whose files may be removed.
-    ShardsetDropped {
-        #[serde(with = "form::shared")]
-        info: Arc<DatasetInfo>,
-        dropped: Option<ShardsetInfo>,
-    },
-    Done,
-}
-
 impl Command {
     /// The name in logs.
     pub const fn name(&self) -> &'static str {
         match self {
             Self::FormCluster { .. } => "form_cluster",
-            Self::RegisterNode { .. } => "register_node",
+            Self::FormLayout(_) => "form_layout",
+            Self::RegisterNode(_) => "register_node",
+            Self::RemoveNode { .. } => "remove_node",
+            Self::ShrinkGroup { .. } => "shrink_group",
+            Self::AddJoiner { .. } => "add_joiner",
+            Self::DropJoiner { .. } => "drop_joiner",
+            Self::GrowGroup { .. } => "grow_group",
+            Self::Promote { .. } => "promote",
+            Self::ForcePromote { .. } => "force_promote",
+            Self::AddGroup(_) => "add_group",
+            Self::AddReplica { .. } => "add_replica",
+            Self::RemoveReplica { .. } => "remove_replica",
+            Self::LeaseIds { .. } => "lease_ids",
+            Self::SetClusterOptions(_) => "set_cluster_options",
+            Self::AppointChores { .. } => "appoint_chores",
             Self::CreateDatabase { .. } => "create_database",
             Self::DropDatabase { .. } => "drop_database",
             Self::CreateCollection { .. } => "create_collection",
@@ -218,7 +295,6 @@ impl Command {
     const fn version(&self) -> u8 {
         match self {
             Self::FormCluster { .. }
-            | Self::RegisterNode { .. }
             | Self::CreateDatabase { .. }
             | Self::DropDatabase { .. }
             | Self::CreateCollection { .. }
@@ -236,7 +312,22 @@ impl Command {
             | Self::SetMainShardset { .. }
             | Self::UpdateColumn(_)
             | Self::SetManifest(_)
-            | Self::AddColumns(_) => COMMAND_VERSION,
+            | Self::AddColumns(_) => 2,
+            Self::FormLayout(_)
+            | Self::RegisterNode(_)
+            | Self::RemoveNode { .. }
+            | Self::ShrinkGroup { .. }
+            | Self::AddJoiner { .. }
+            | Self::DropJoiner { .. }
+            | Self::GrowGroup { .. }
+            | Self::Promote { .. }
+            | Self::ForcePromote { .. }
+            | Self::AddGroup(_)
+            | Self::AddReplica { .. }
+            | Self::RemoveReplica { .. }
+            | Self::LeaseIds { .. }
+            | Self::SetClusterOptions(_)
+            | Self::AppointChores { .. } => COMMAND_VERSION,
         }
     }
 

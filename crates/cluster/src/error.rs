@@ -1,8 +1,10 @@
 //! What the catalogue refuses, and what its bytes can be wrong with.
 
+use crate::chores::ChoresNode;
 use crate::form;
+use crate::group_info::{GroupInfo, Revision};
 use crate::limit;
-use lavandin_types::{ClusterId, CollectionId, ElementType, ErrorCode};
+use lavandin_types::{ClusterId, CollectionId, ElementType, ErrorCode, GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use thiserror::Error;
@@ -14,6 +16,7 @@ pub enum NameKind {
     Database,
     Collection,
     Key,
+    Group,
 }
 
 impl fmt::Display for NameKind {
@@ -22,6 +25,7 @@ impl fmt::Display for NameKind {
             Self::Database => "database",
             Self::Collection => "collection",
             Self::Key => "API key",
+            Self::Group => "group",
         })
     }
 }
@@ -105,6 +109,143 @@ pub enum CatalogueError {
         #[serde(with = "form::cluster_id")]
         cluster: ClusterId,
     },
+    #[error("there is no node {node}; it was removed or never registered")]
+    NodeNotFound {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("there is no group {group}")]
+    GroupNotFound {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+    },
+    /// A compare-and-set missed: the group is not where the proposer saw it.
+    #[error("group {name} is at {present}, not at {expected} any more; look at it again", name = .group.name, present = .group.revision())]
+    GroupMoved { expected: Revision, group: Box<GroupInfo> },
+    /// The group is where it was expected, and the change is not one that it can make.
+    #[error("group {group}: {reason}")]
+    NotPossible {
+        #[serde(with = "form::group_id")]
+        group: GroupId,
+        reason: GroupRefusal,
+    },
+    #[error("there is a group named {name:?} with other members already; choose another name")]
+    GroupExists { name: String },
+    #[error("another node or store uses {address}: {holder} is alive there; give this one its own address")]
+    AddressInUse {
+        address: String,
+        #[serde(with = "form::node_id")]
+        holder: NodeId,
+    },
+    #[error(
+        "the store of this data directory is in use by {node} at {address}: the directory is a copy; it needs a store id of its own"
+    )]
+    StoreInUse {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        address: String,
+    },
+    #[error("node {node} still holds copies of {count} groups, of {group} among them; move or remove them first", count = .groups.len(), group = .groups.first().copied().unwrap_or_default())]
+    NodeHoldsCopies {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        #[serde(with = "form::list")]
+        groups: Vec<GroupId>,
+    },
+    #[error("node {node} is a pinned metadata owner; pin others first")]
+    PinnedOwner {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("node {node} is a coordinator and holds no copies; choose a data node")]
+    NotADataNode {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("Invalid argument: {what} is {got}, allowed are {allowed}")]
+    OutOfRange { what: String, got: u64, allowed: String },
+    #[error("Invalid argument: {node} is given twice")]
+    NodeGivenTwice {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("Invalid argument: the primary {primary} of group {name:?} is not among its members")]
+    PrimaryIsNoMember {
+        name: String,
+        #[serde(with = "form::node_id")]
+        primary: NodeId,
+    },
+    #[error("the chores have moved on: epoch {expected} was to be replaced")]
+    ChoresMoved { expected: u64, present: Option<ChoresNode> },
+}
+
+/// Why a group cannot make a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum GroupRefusal {
+    #[error("{node} is not a member of it")]
+    NotAMember {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is not in sync, so that acknowledged writes could be lost")]
+    NotInSync {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is not a stale copy")]
+    NotStale {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is not the joining copy")]
+    NotJoining {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("nobody is joining")]
+    NoJoiner,
+    #[error("{node} is joining already; one copy joins at a time")]
+    JoinerPresent {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is the primary; promote another copy first")]
+    IsPrimary {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is the last copy that holds every write; add another one first")]
+    LastCopy {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is leaving it")]
+    IsLeaving {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is at incarnation {found}, not {expected}")]
+    OtherIncarnation {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+        expected: u64,
+        found: u64,
+    },
+    #[error("{node} never registered, or lost its disk")]
+    NotRegistered {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("{node} is in sync: promoting it loses nothing and needs no force")]
+    NeedsNoForce {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
+    #[error("its last copy may have lost writes that another one holds; decide that first")]
+    Suspect,
+    #[error("its replicas take no part in writes (write_mirror_replicas is false)")]
+    NotMirrored,
 }
 
 impl CatalogueError {
@@ -115,7 +256,9 @@ impl CatalogueError {
             | Self::CollectionDropped { .. }
             | Self::DatasetNotFound
             | Self::ShardsetNotFound
-            | Self::ColumnNotFound => ErrorCode::NotFound,
+            | Self::ColumnNotFound
+            | Self::NodeNotFound { .. }
+            | Self::GroupNotFound { .. } => ErrorCode::NotFound,
             Self::DimensionMismatch { .. }
             | Self::DimensionOutOfRange { .. }
             | Self::ElementTypeMismatch { .. }
@@ -125,13 +268,25 @@ impl CatalogueError {
             | Self::LimitReached { .. }
             | Self::ColumnGivenTwice { .. }
             | Self::ManifestOrder { .. }
-            | Self::Empty { .. } => ErrorCode::InvalidArgument,
+            | Self::Empty { .. }
+            | Self::NodeHoldsCopies { .. }
+            | Self::PinnedOwner { .. }
+            | Self::NotADataNode { .. }
+            | Self::OutOfRange { .. }
+            | Self::NodeGivenTwice { .. }
+            | Self::PrimaryIsNoMember { .. }
+            | Self::NotPossible { .. } => ErrorCode::InvalidArgument,
             Self::NotFormed => ErrorCode::Unavailable,
             Self::AlreadyFormed { .. }
             | Self::DatasetExists { .. }
             | Self::ShardsetExists { .. }
             | Self::ColumnExists { .. }
             | Self::IdInUse { .. }
+            | Self::GroupMoved { .. }
+            | Self::GroupExists { .. }
+            | Self::AddressInUse { .. }
+            | Self::StoreInUse { .. }
+            | Self::ChoresMoved { .. }
             | Self::ManifestMoved { .. } => ErrorCode::AlreadyExists,
         }
     }

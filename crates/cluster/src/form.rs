@@ -2,6 +2,7 @@
 //! their text, an element type by its name. These modules are named in `#[serde(with = …)]`, so that the format stands here and not in a derive on
 //! a type that lives elsewhere. Changing one is a change of the format (docs/formats/metadata.md).
 
+use crate::node_info::{BootId, StartId};
 use lavandin_types::{
     ClusterId, CollectionId, ColumnId, DatasetId, ElementType, GroupId, NodeId, PrimaryEpoch, SchemaVersion,
     ShardsetId, StoreId,
@@ -49,7 +50,7 @@ macro_rules! wide_form {
     )*};
 }
 
-wide_form!(ClusterId, StoreId);
+wide_form!(BootId, ClusterId, StartId, StoreId);
 
 macro_rules! text_form {
     ($($type:ty),*) => {$(
@@ -100,6 +101,7 @@ macro_rules! with_module {
 }
 
 with_module!(
+    boot_id: BootId,
     cluster_id: ClusterId,
     collection_id: CollectionId,
     column_id: ColumnId,
@@ -110,6 +112,7 @@ with_module!(
     primary_epoch: PrimaryEpoch,
     schema_version: SchemaVersion,
     shardset_id: ShardsetId,
+    start_id: StartId,
     store_id: StoreId,
 );
 
@@ -124,6 +127,27 @@ pub(crate) mod list {
     ) -> Result<Vec<T>, D::Error> {
         let json = Vec::<T::Json>::deserialize(deserializer)?;
         json.into_iter().map(|item| T::from_json(item).map_err(D::Error::custom)).collect()
+    }
+}
+
+/// A list of ids that may be absent (`null`).
+pub(crate) mod optional_list {
+    use super::*;
+    pub(crate) fn serialize<T: Form, S: Serializer>(
+        values: &Option<Vec<T>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let json: Option<Vec<T::Json>> = values.as_ref().map(|ids| ids.iter().map(Form::to_json).collect());
+        json.serialize(serializer)
+    }
+    pub(crate) fn deserialize<'de, T: Form, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<T>>, D::Error> {
+        let Some(json) = Option::<Vec<T::Json>>::deserialize(deserializer)? else {
+            return Ok(None);
+        };
+        let ids: Result<Vec<T>, String> = json.into_iter().map(T::from_json).collect();
+        ids.map(Some).map_err(D::Error::custom)
     }
 }
 
@@ -143,22 +167,39 @@ pub(crate) mod optional {
     }
 }
 
-/// A map from ids to numbers as an array of pairs, ascending.
+/// A map from ids as an array of pairs, ascending.
 pub(crate) mod pairs {
     use super::*;
     use std::collections::BTreeMap;
-    pub(crate) fn serialize<T: Form, S: Serializer>(
-        values: &BTreeMap<T, u64>,
+    pub(crate) fn serialize<T: Form, V: Serialize, S: Serializer>(
+        values: &BTreeMap<T, V>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(values.iter().map(|(id, number)| (id.to_json(), *number)))
+        serializer.collect_seq(values.iter().map(|(id, value)| (id.to_json(), value)))
+    }
+    pub(crate) fn deserialize<'de, T: Form + Ord, V: Deserialize<'de>, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<T, V>, D::Error> {
+        let json = Vec::<(T::Json, V)>::deserialize(deserializer)?;
+        let pair = |(id, value)| Ok((T::from_json(id).map_err(D::Error::custom)?, value));
+        json.into_iter().map(pair).collect()
+    }
+}
+
+/// A set of ids as a JSON array, ascending.
+pub(crate) mod set {
+    use super::*;
+    use std::collections::BTreeSet;
+    pub(crate) fn serialize<T: Form, S: Serializer>(
+        values: &BTreeSet<T>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(Form::to_json))
     }
     pub(crate) fn deserialize<'de, T: Form + Ord, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<BTreeMap<T, u64>, D::Error> {
-        let json = Vec::<(T::Json, u64)>::deserialize(deserializer)?;
-        let pair = |(id, number)| Ok((T::from_json(id).map_err(D::Error::custom)?, number));
-        json.into_iter().map(pair).collect()
+    ) -> Result<BTreeSet<T>, D::Error> {
+        list::deserialize(deserializer).map(|ids: Vec<T>| ids.into_iter().collect())
     }
 }
 

@@ -11,6 +11,16 @@ pub const COLUMNS_PER_SHARDSET_MAX: usize = 4_096;
 pub const COLUMNS_PER_DATASET_MAX: usize = 16_384;
 pub const NODES_MAX: usize = 256;
 pub const GROUPS_MAX: usize = 1_024;
+/// Copies of one group.
+pub const COPIES_MAX: usize = 16;
+/// Unclean promotions that a group remembers.
+pub const UNCLEAN_MAX: usize = 16;
+/// Ids of one lease.
+pub const IDS_PER_LEASE_MAX: u64 = 1 << 32;
+/// Ids that are given out are below it; larger integers are only ever chosen by users.
+pub const GENERATED_ID_MAX: u64 = (1 << 63) - 1;
+/// Metadata voters that a user may pin.
+pub const OWNERS_MAX: usize = 9;
 pub const KEYS_MAX: usize = 10_000;
 /// Bytes of a database's or a collection's name.
 pub const NAME_BYTES_MAX: usize = 128;
@@ -31,3 +41,5 @@ pub const INDEX_BYTES_MAX: usize = 4_096;
 
 /// What each entry, a dataset's column or shardset included, weighs besides its texts: an upper estimate of its fixed part in memory and in a snapshot.
 pub(crate) const ENTRY_WEIGHT: u64 = 256;
+/// What the id range of a collection weighs.
+pub(crate) const ID_RANGE_WEIGHT: u64 = 64;

@@ -5,20 +5,25 @@
 //! Owners of a bucket table are written as the shortest pattern that repeats: one group for a node alone.
 
 use crate::bucket::{BUCKET_COUNT, BucketTable, BucketTableId};
-use crate::catalogue::{Catalogue, Database, TABLE_WEIGHT, TableEntry, Tables, database_weight};
+use crate::catalogue::{Catalogue, Database, TableEntry, Tables, database_weight, table_weight};
+use crate::chores::ChoresNode;
 use crate::collection::CollectionInfo;
 use crate::command::decode_versioned;
 use crate::dataset::DatasetInfo;
 use crate::error::DecodeError;
 use crate::form;
-use crate::topology::{ApiKey, GroupInfo, NodeInfo};
+use crate::group_info::GroupInfo;
+use crate::key::ApiKey;
+use crate::limit;
+use crate::node_info::NodeInfo;
+use crate::options::ClusterOptions;
 use lavandin_types::{ClusterId, CollectionId, DatasetId, GroupId, NodeId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The version that `Catalogue::encode` writes.
-pub const SNAPSHOT_VERSION: u8 = 2;
+pub const SNAPSHOT_VERSION: u8 = 3;
 
 const WHAT: &str = "metadata snapshot";
 
@@ -43,6 +48,13 @@ struct Snapshot {
     /// Version 1 has none.
     #[serde(default)]
     datasets: Vec<SharedDataset>,
+    /// Versions 1 and 2 have none of these.
+    #[serde(default)]
+    options: ClusterOptions,
+    #[serde(default)]
+    chores: Option<ChoresNode>,
+    #[serde(default, with = "form::pairs")]
+    id_ranges: BTreeMap<CollectionId, u64>,
 }
 
 /// A collection's entry, without copying it to write it.
@@ -62,6 +74,13 @@ struct Table {
     /// Repeated until all buckets have an owner.
     #[serde(with = "form::list")]
     pattern: Vec<GroupId>,
+    /// Versions 1 and 2 have 4,096 only.
+    #[serde(default = "default_count")]
+    count: u16,
+}
+
+const fn default_count() -> u16 {
+    BUCKET_COUNT
 }
 
 impl Catalogue {
@@ -70,6 +89,7 @@ impl Catalogue {
         let table = |(id, entry): (&BucketTableId, &TableEntry)| Table {
             id: *id,
             pattern: shortest_pattern(entry.table.owners()).to_vec(),
+            count: entry.table.count(),
         };
         let snapshot = Snapshot {
             cluster: self.cluster,
@@ -84,6 +104,9 @@ impl Catalogue {
             groups: self.groups.values().map(|group| GroupInfo::clone(group)).collect(),
             keys: self.keys.values().map(|key| ApiKey::clone(key)).collect(),
             datasets: self.datasets.values().cloned().map(SharedDataset).collect(),
+            options: self.options.clone(),
+            chores: self.chores,
+            id_ranges: self.id_ranges.clone(),
         };
         let mut bytes = vec![SNAPSHOT_VERSION];
         serde_json::to_writer(&mut bytes, &snapshot)
@@ -99,11 +122,11 @@ impl Catalogue {
 
 fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
     let mut tables = Tables { last: snapshot.last_table, entries: BTreeMap::new() };
-    for Table { id, pattern } in snapshot.tables {
-        if pattern.is_empty() || pattern.len() > usize::from(BUCKET_COUNT) {
+    for Table { id, pattern, count } in snapshot.tables {
+        if pattern.len() > usize::from(count) {
             return Err(format!("bucket table {id} has a pattern of {} owners", pattern.len()));
         }
-        let table = BucketTable::spread(&pattern).ok_or("an empty bucket table")?;
+        let table = BucketTable::spread(&pattern, count).ok_or("an empty bucket table")?;
         tables.entries.insert(id, TableEntry { table: Arc::new(table), users: 0 });
     }
     let mut databases: BTreeMap<Arc<str>, Database> =
@@ -126,6 +149,15 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
     if let Some((id, _)) = tables.entries.iter().find(|(_, entry)| entry.users == 0) {
         return Err(format!("bucket table {id} has no user"));
     }
+    for (id, next) in &snapshot.id_ranges {
+        if !collections.contains_key(id) || *next > limit::GENERATED_ID_MAX + 1 {
+            return Err(format!(
+                "ids up to {next} are leased of collection {id}, which is too many or missing"
+            ));
+        }
+    }
+    snapshot.options.check().map_err(|error| error.to_string())?;
+    check_groups(&snapshot.groups, &snapshot.nodes)?;
     let (datasets, dataset_names) = restore_datasets(snapshot.datasets)?;
     let mut catalogue = Catalogue {
         datasets,
@@ -137,6 +169,9 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
         nodes: snapshot.nodes.into_iter().map(|node| (node.id, Arc::new(node))).collect(),
         groups: snapshot.groups.into_iter().map(|group| (group.id, Arc::new(group))).collect(),
         keys: snapshot.keys.into_iter().map(|key| (key.id.clone(), Arc::new(key))).collect(),
+        options: snapshot.options,
+        chores: snapshot.chores,
+        id_ranges: snapshot.id_ranges,
         last_collection: snapshot.last_collection,
         last_node: snapshot.last_node,
         last_group: snapshot.last_group,
@@ -144,6 +179,19 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
     };
     catalogue.bytes = weigh(&catalogue);
     Ok(catalogue)
+}
+
+fn check_groups(groups: &[GroupInfo], nodes: &[NodeInfo]) -> Result<(), String> {
+    let nodes: BTreeSet<NodeId> = nodes.iter().map(|node| node.id).collect();
+    for group in groups {
+        if let Some(what) = group.contradiction() {
+            return Err(format!("group {} {what}", group.id));
+        }
+        if let Some(node) = group.members.iter().find(|member| !nodes.contains(*member)) {
+            return Err(format!("group {} has the member {node}, which is missing", group.id));
+        }
+    }
+    Ok(())
 }
 
 type Datasets = (BTreeMap<DatasetId, Arc<DatasetInfo>>, BTreeMap<Arc<str>, DatasetId>);
@@ -183,12 +231,13 @@ fn check_dataset(info: &DatasetInfo) -> Result<(), String> {
 pub(crate) fn weigh(catalogue: &Catalogue) -> u64 {
     let databases: u64 = catalogue.databases.keys().map(|name| database_weight(name)).sum();
     let collections: u64 = catalogue.collections.values().map(|info| info.weight()).sum();
-    let tables = TABLE_WEIGHT * catalogue.tables.entries.len() as u64;
+    let tables: u64 = catalogue.tables.entries.values().map(|entry| table_weight(&entry.table)).sum();
     let nodes: u64 = catalogue.nodes.values().map(|node| node.weight()).sum();
     let groups: u64 = catalogue.groups.values().map(|group| group.weight()).sum();
     let keys: u64 = catalogue.keys.values().map(|key| key.weight()).sum();
     let datasets: u64 = catalogue.datasets.values().map(|info| info.weight()).sum();
-    databases + collections + tables + nodes + groups + keys + datasets
+    let id_ranges = limit::ID_RANGE_WEIGHT * catalogue.id_ranges.len() as u64;
+    databases + collections + tables + nodes + groups + keys + datasets + id_ranges
 }
 
 /// The shortest beginning that gives all owners when it is repeated.

@@ -13,9 +13,10 @@ fn routing_hash_vectors() {
         ("walk", "auto", Int(0), Internal, 730629937672686481, 2961),
         ("walk", "auto", Int(0), Unset, 730629937672686481, 2961),
     ];
+    let table = BucketTable::spread(&[GroupId::new(1)], BUCKET_COUNT).unwrap();
     for (database, collection, id, form, hash, bucket) in cases {
         assert_eq!(bucket_hash(database, collection, id, form), hash, "{id} {form:?}");
-        assert_eq!(bucket_of(database, collection, id, form).get(), bucket);
+        assert_eq!(table.bucket_of(hash).get(), bucket);
     }
 }
 
@@ -29,9 +30,12 @@ fn decimals() {
 #[test]
 fn tables_spread_buckets_over_groups() {
     let groups = [GroupId::new(1), GroupId::new(2), GroupId::new(3)];
-    let table = BucketTable::spread(&groups).unwrap();
-    assert_eq!(table.owner(BucketNumber::new(4).unwrap()), groups[1]);
+    let table = BucketTable::spread(&groups, BUCKET_COUNT).unwrap();
+    assert_eq!(table.owner(BucketNumber::new(4)), Some(groups[1]));
+    assert_eq!(table.owner(BucketNumber::new(BUCKET_COUNT)), None);
     assert_eq!(table.groups(), groups);
-    assert_eq!(BucketTable::spread(&[]), None);
-    assert_eq!(BucketNumber::new(BUCKET_COUNT), None);
+    assert_eq!(BucketTable::spread(&[], BUCKET_COUNT), None);
+    assert_eq!(BucketTable::spread(&groups, 0), None);
+    let small = BucketTable::spread(&groups, 5).unwrap();
+    assert_eq!((small.count(), small.bucket_of(9).get(), small.owner_of(9)), (5, 4, groups[1]));
 }

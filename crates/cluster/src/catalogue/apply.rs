@@ -1,22 +1,19 @@
 //! Applying commands. Each one checks everything first and only then changes anything, so that a refusal leaves no
 //! trace; what it checks is only the state and the command itself.
 
-use super::tables::TABLE_WEIGHT;
+use super::tables::table_weight;
 use super::{Catalogue, Database};
 use crate::bucket::BucketTable;
 use crate::collection::{CollectionInfo, IndexDefinition, IntegerIdForm};
-use crate::command::{Command, NodeSeed, Reply};
+use crate::command::Command;
 use crate::error::{CatalogueError, NameKind};
+use crate::group_info::{GroupInfo, Joiner};
+use crate::key::ApiKey;
 use crate::limit;
 use crate::name::{check_description, check_name};
-use crate::topology::{ApiKey, GroupInfo, NodeInfo};
-use lavandin_types::{ClusterId, CollectionId, ElementType, GroupId, PrimaryEpoch, SchemaVersion, StoreId};
-use std::collections::BTreeMap;
+use crate::reply::Reply;
+use lavandin_types::{CollectionId, ElementType, GroupId, SchemaVersion};
 use std::sync::Arc;
-
-/// The group of the first node.
-const FIRST_GROUP: GroupId = GroupId::new(1);
-const FIRST_GROUP_NAME: &str = "sg0";
 
 /// The parts of `Command::CreateCollection`.
 struct NewCollection {
@@ -33,7 +30,9 @@ impl Catalogue {
     pub fn apply(&mut self, command: Command) -> Result<Reply, CatalogueError> {
         match command {
             Command::FormCluster { cluster, node } => self.form_cluster(cluster, node),
-            Command::RegisterNode { store, address } => self.register_node(store, address),
+            Command::FormLayout(seed) => self.form_layout(seed),
+            Command::RegisterNode(new) => self.register_node(new),
+            Command::RemoveNode { node } => self.remove_node(node),
             Command::CreateDatabase { name, drop_if_exists } => self.create_database(name, drop_if_exists),
             Command::DropDatabase { name } => Ok(self.drop_database(&name)),
             Command::CreateCollection { database, name, dim, element, description, drop_if_exists } => self
@@ -69,61 +68,32 @@ impl Catalogue {
             Command::UpdateColumn(change) => self.update_column(change),
             Command::SetManifest(change) => self.set_manifest(change),
             Command::AddColumns(found) => self.add_columns(found),
-        }
-    }
-
-    fn form_cluster(&mut self, cluster: ClusterId, seed: NodeSeed) -> Result<Reply, CatalogueError> {
-        match self.cluster {
-            Some(present) if present != cluster => {
-                return Err(CatalogueError::AlreadyFormed { cluster: present });
+            Command::SetClusterOptions(change) => self.set_options(change),
+            Command::AppointChores { node, expected } => self.appoint_chores(node, expected),
+            Command::LeaseIds { collection, node, count, largest_known } => {
+                self.node_or_error(node)?;
+                self.lease_ids(collection, count, largest_known)
             }
-            Some(_) => return Ok(Reply::Formed { cluster, group: FIRST_GROUP }),
-            None => check_address(&seed.address)?,
-        }
-        let node = NodeInfo { id: seed.id, store: seed.store, incarnation: 1, address: seed.address };
-        let group = GroupInfo {
-            id: FIRST_GROUP,
-            name: FIRST_GROUP_NAME.to_owned(),
-            members: vec![node.id],
-            primary: node.id,
-            epoch: PrimaryEpoch::new(1),
-            version: 1,
-            in_sync: BTreeMap::from([(node.id, node.incarnation)]),
-        };
-        self.cluster = Some(cluster);
-        self.bytes += node.weight() + group.weight();
-        self.last_node = node.id;
-        self.last_group = group.id;
-        self.nodes.insert(node.id, Arc::new(node));
-        self.groups.insert(group.id, Arc::new(group));
-        Ok(Reply::Formed { cluster, group: FIRST_GROUP })
-    }
-
-    fn register_node(&mut self, store: StoreId, address: String) -> Result<Reply, CatalogueError> {
-        self.check_formed()?;
-        check_address(&address)?;
-        let known = self.node_of_store(store).cloned();
-        let node = match &known {
-            Some(known) => NodeInfo { incarnation: known.incarnation + 1, address, ..NodeInfo::clone(known) },
-            None => {
-                check_count("nodes", self.nodes.len(), limit::NODES_MAX)?;
-                NodeInfo { id: self.last_node.next(), store, incarnation: 1, address }
+            Command::ShrinkGroup { group, expected, remove, reason } => {
+                self.change_group(group, expected, |group| group.shrink(remove, reason))
             }
-        };
-        let freed = known.as_ref().map_or(0, |known| known.weight());
-        self.check_room(node.weight(), freed)?;
-        self.bytes = self.bytes + node.weight() - freed;
-        self.last_node = self.last_node.max(node.id);
-        for group in self.groups.values_mut().filter(|group| group.primary == node.id) {
-            let group = Arc::make_mut(group);
-            group.epoch = group.epoch.next();
-            group.version += 1;
-            if let Some(incarnation) = group.in_sync.get_mut(&node.id) {
-                *incarnation = node.incarnation;
+            Command::AddJoiner { group, expected, node, incarnation } => {
+                self.join_group(group, expected, Joiner { node, incarnation })
             }
+            Command::DropJoiner { group, expected } => {
+                self.change_group(group, expected, GroupInfo::drop_joiner)
+            }
+            Command::GrowGroup { group, expected, node, incarnation } => {
+                self.grow_group(group, expected, Joiner { node, incarnation })
+            }
+            Command::Promote { group, expected, primary } => self.promote(group, expected, primary),
+            Command::ForcePromote { group, expected, primary } => {
+                self.force_promote(group, expected, primary)
+            }
+            Command::AddGroup(seed) => self.add_group(seed),
+            Command::AddReplica { group, node, replaces } => self.add_replica(group, node, replaces),
+            Command::RemoveReplica { group, node } => self.remove_replica(group, node),
         }
-        self.nodes.insert(node.id, Arc::new(node.clone()));
-        Ok(Reply::Node(node))
     }
 
     fn create_database(&mut self, name: String, drop_if_exists: bool) -> Result<Reply, CatalogueError> {
@@ -179,12 +149,13 @@ impl Catalogue {
             return Ok(Reply::Collection { info: info.clone(), created: false, dropped: None });
         }
         let groups: Vec<GroupId> = self.groups.keys().copied().collect();
-        let table = BucketTable::spread(&groups).ok_or(CatalogueError::NotFormed)?;
+        let table =
+            BucketTable::spread(&groups, self.options.bucket_count).ok_or(CatalogueError::NotFormed)?;
         let dropped = present.as_ref().map(|info| info.id);
         if present.is_none() {
             check_count("collections", self.collections.len(), limit::COLLECTIONS_MAX)?;
         }
-        let table_weight = if self.tables.find(&table).is_some() { 0 } else { TABLE_WEIGHT };
+        let added_table = if self.tables.find(&table).is_some() { 0 } else { table_weight(&table) };
         let mut info = CollectionInfo {
             id: self.last_collection.next(),
             database: new.database,
@@ -197,10 +168,10 @@ impl Catalogue {
             integer_ids: IntegerIdForm::Unset,
             buckets: Default::default(),
         };
-        self.check_room(info.weight() + table_weight, present.map_or(0, |info| info.weight()))?;
+        self.check_room(info.weight() + added_table, present.map_or(0, |info| info.weight()))?;
         // The new collection takes its table before the old one gives up its own: they may be the same.
         info.buckets = self.tables.acquire(table);
-        self.bytes += info.weight() + table_weight;
+        self.bytes += info.weight() + added_table;
         if let Some(id) = dropped {
             self.remove_entry(id);
         }
@@ -306,9 +277,10 @@ impl Catalogue {
     fn remove_entry(&mut self, id: CollectionId) {
         if let Some(info) = self.collections.remove(&id) {
             self.bytes -= info.weight();
-            if self.tables.release(info.buckets) {
-                self.bytes -= TABLE_WEIGHT;
+            if self.id_ranges.remove(&id).is_some() {
+                self.bytes -= limit::ID_RANGE_WEIGHT;
             }
+            self.bytes -= self.tables.release(info.buckets);
         }
     }
 
@@ -353,6 +325,6 @@ pub(super) fn check_length(what: &str, got: usize, max: usize) -> Result<(), Cat
     Ok(())
 }
 
-fn check_address(address: &str) -> Result<(), CatalogueError> {
+pub(super) fn check_address(address: &str) -> Result<(), CatalogueError> {
     check_length("node address", address.len(), limit::ADDRESS_BYTES_MAX)
 }

@@ -5,13 +5,13 @@
 
 use super::Catalogue;
 use super::apply::{check_count, check_length};
-use crate::command::Reply;
 use crate::dataset::{
     ColumnChange, ColumnInfo, DatasetInfo, FoundColumns, ManifestChange, NewColumn, NewDataset, NewShardset,
     ShardsetInfo,
 };
 use crate::error::CatalogueError;
 use crate::limit;
+use crate::reply::Reply;
 use lavandin_types::{DatasetId, ShardsetId};
 use std::collections::BTreeSet;
 use std::sync::Arc;

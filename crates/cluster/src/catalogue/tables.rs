@@ -1,11 +1,13 @@
 //! Interned bucket tables: one copy of each distinct layout, kept while a collection uses it.
 
-use crate::bucket::{BUCKET_COUNT, BucketTable, BucketTableId};
+use crate::bucket::{BucketTable, BucketTableId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// What one table weighs: eight bytes an owner.
-pub(crate) const TABLE_WEIGHT: u64 = 8 * BUCKET_COUNT as u64;
+pub(crate) fn table_weight(table: &BucketTable) -> u64 {
+    8 * u64::from(table.count())
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tables {
@@ -40,16 +42,17 @@ impl Tables {
         id
     }
 
-    /// Counts one user less; returns whether the table went with it.
-    pub(crate) fn release(&mut self, id: BucketTableId) -> bool {
+    /// Counts one user less; returns what the table weighed if it went with it.
+    pub(crate) fn release(&mut self, id: BucketTableId) -> u64 {
         let Some(entry) = self.entries.get_mut(&id) else {
-            return false;
+            return 0;
         };
         entry.users = entry.users.saturating_sub(1);
-        let unused = entry.users == 0;
-        if unused {
-            self.entries.remove(&id);
+        if entry.users > 0 {
+            return 0;
         }
-        unused
+        let freed = table_weight(&entry.table);
+        self.entries.remove(&id);
+        freed
     }
 }

@@ -1,13 +1,12 @@
 use crate::snapshot::weigh;
 use crate::{
     ApiKey, Catalogue, CatalogueError, CollectionInfo, Command, IndexDefinition, IntegerIdForm, KeyRole,
-    NodeSeed, Reply, limit,
+    NodeRegistration, NodeSeed, Reply, limit,
 };
 use lavandin_types::{
     BuildParameters, ClusterId, CollectionId, ElementType, ErrorCode, GroupId, IndexMode, NodeId,
     PrimaryEpoch, SchemaVersion, StoreId,
 };
-use proptest::prelude::*;
 use std::sync::Arc;
 
 fn form(cluster: u128) -> Command {
@@ -80,13 +79,16 @@ fn forming_is_a_compare_and_set() {
 #[test]
 fn another_incarnation_of_a_primary_has_another_epoch() {
     let mut catalogue = formed();
-    let register = |store| Command::RegisterNode { store: StoreId::new(store), address: "a:1".to_owned() };
-    let Ok(Reply::Node(node)) = catalogue.apply(register(7)) else { panic!() };
+    let register = |store, address: &str| {
+        let (store, address) = (StoreId::new(store), address.to_owned());
+        Command::RegisterNode(NodeRegistration { store, address, ..NodeRegistration::default() })
+    };
+    let Ok(Reply::Node(node)) = catalogue.apply(register(7, "a:1")) else { panic!() };
     assert_eq!((node.id, node.incarnation), (NodeId::new(1), 2));
     let group = catalogue.group(GroupId::new(1)).unwrap().clone();
     assert_eq!((group.epoch, group.version), (PrimaryEpoch::new(2), 2));
     assert_eq!(group.in_sync[&node.id], 2);
-    let Ok(Reply::Node(other)) = catalogue.apply(register(8)) else { panic!() };
+    let Ok(Reply::Node(other)) = catalogue.apply(register(8, "b:1")) else { panic!() };
     assert_eq!((other.id, other.incarnation), (NodeId::new(2), 1));
     assert_eq!(catalogue.group(GroupId::new(1)), Some(&group));
     assert_eq!(catalogue.bytes(), weigh(&catalogue));
@@ -232,75 +234,6 @@ fn keys_are_put_and_removed() {
     assert_eq!(catalogue.bytes(), bytes);
 }
 
-fn name() -> impl Strategy<Value = String> {
-    prop::sample::select(vec!["a", "b", "c", "bad name"]).prop_map(str::to_owned)
-}
-
-fn collection_id() -> impl Strategy<Value = CollectionId> {
-    (0u64..12).prop_map(CollectionId::new)
-}
-
-/// Any command over a few names and ids, so that they meet.
-fn command() -> impl Strategy<Value = Command> {
-    let element = prop::sample::select(vec![ElementType::F32, ElementType::F16]);
-    let mode = prop::sample::select(vec!["FLAT-IP", "hnsw-cos"]);
-    let index = mode
-        .prop_map(|mode| IndexDefinition::new(&IndexMode::parse(mode).unwrap(), BuildParameters::default()));
-    let forms = vec![IntegerIdForm::Unset, IntegerIdForm::External, IntegerIdForm::Internal];
-    let text = || prop::option::of("[a-zé]{0,6}");
-    prop_oneof![
-        (0u128..2).prop_map(form),
-        (5u128..9, "[a-z]{0,4}")
-            .prop_map(|(store, address)| Command::RegisterNode { store: StoreId::new(store), address }),
-        (name(), any::<bool>())
-            .prop_map(|(name, drop_if_exists)| Command::CreateDatabase { name, drop_if_exists }),
-        name().prop_map(|name| Command::DropDatabase { name }),
-        (name(), name(), 0u32..3, element, text(), any::<bool>()).prop_map(
-            |(database, name, dim, element, description, drop_if_exists)| Command::CreateCollection {
-                database,
-                name,
-                dim,
-                element,
-                description,
-                drop_if_exists,
-            }
-        ),
-        (name(), name()).prop_map(|(database, name)| Command::DropCollection { database, name }),
-        (collection_id(), text())
-            .prop_map(|(collection, description)| Command::SetDescription { collection, description }),
-        (collection_id(), 0u32..3).prop_map(|(collection, dim)| Command::FixDimension { collection, dim }),
-        (collection_id(), prop::option::of(index))
-            .prop_map(|(collection, index)| Command::SetIndex { collection, index }),
-        (collection_id(), prop::sample::select(forms))
-            .prop_map(|(collection, form)| Command::SetIntegerIdForm { collection, form }),
-        (name(), text()).prop_map(|(id, note)| Command::PutApiKey { key: key(&id, note.as_deref()) }),
-        name().prop_map(|id| Command::RemoveApiKey { id }),
-    ]
-}
-
-proptest! {
-    /// What holds after every command, whatever came before: a refusal changes nothing, the weight is the sum of
-    /// the entries, a proposal may be repeated, and a snapshot or the log's bytes give the same state.
-    #[test]
-    fn invariants_hold_after_every_command(commands in prop::collection::vec(command(), 1..60)) {
-        let mut catalogue = Catalogue::default();
-        catalogue.apply(form(1)).unwrap();
-        let mut replayed = catalogue.clone();
-        for command in commands {
-            let before = catalogue.clone();
-            let outcome = catalogue.apply(command.clone());
-            if outcome.is_err() {
-                prop_assert_eq!(&catalogue, &before);
-            }
-            prop_assert_eq!(catalogue.bytes(), weigh(&catalogue));
-            prop_assert!(catalogue.last_collection >= before.last_collection);
-            let logged = Command::decode(&command.encode()).unwrap();
-            prop_assert_eq!(&logged, &command);
-            prop_assert_eq!(replayed.apply(logged), outcome);
-            let snapshot = catalogue.encode();
-            replayed = Catalogue::decode(&snapshot).unwrap();
-            prop_assert_eq!(&replayed, &catalogue);
-            prop_assert_eq!(replayed.encode(), snapshot);
-        }
-    }
-}
+mod groups;
+mod nodes;
+mod random;

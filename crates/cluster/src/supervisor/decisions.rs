@@ -1,0 +1,203 @@
+//! What should be done about each group, from the catalogue, the heartbeats and the time. The first that applies:
+//!
+//! 1. Its primary is down, reports damage or yields: promote the best other in-sync copy that is up.
+//! 2. It is suspect: if all copies are up and none holds more than the primary, lift the suspicion; else wait.
+//! 3. An in-sync replica reports damage: shrink.
+//! 4. The joining copy is down, damaged or leaving: drop it.
+//! 5. Fewer copies than wanted are in sync: let the stale copy join that holds most.
+//! 6. Enough copies are in sync: remove those that are leaving.
+//! 7. A copy is missing, or its node was down for too long: put one on a spare node (a data node without copies).
+
+use super::{CopyReport, Subject, Supervisor, subject_of};
+use crate::catalogue::Catalogue;
+use crate::command::Command;
+use crate::group_info::{GroupInfo, StaleReason};
+use crate::liveness::Liveness;
+use crate::node_info::NodeRole;
+use lavandin_types::{NodeId, PrimaryEpoch, SequenceNumber};
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+/// Everything that a decision looks at.
+struct View<'a> {
+    supervisor: &'a Supervisor,
+    catalogue: &'a Catalogue,
+    liveness: Liveness,
+    /// Data nodes that are up and hold no copy; each is given away once.
+    spares: BTreeSet<NodeId>,
+}
+
+impl Supervisor {
+    pub(super) fn decide(&self, catalogue: &Catalogue, now_ms: u64) -> Vec<Command> {
+        let liveness = self.liveness(now_ms);
+        let mut view = View { supervisor: self, catalogue, liveness, spares: BTreeSet::new() };
+        view.spares = view.spare_nodes();
+        let mut commands = Vec::new();
+        if !self.pending.contains_key(&Subject::Chores) {
+            commands.extend(view.chores());
+        }
+        for group in catalogue.groups().filter(|group| !self.pending.contains_key(&Subject::Group(group.id)))
+        {
+            commands.extend(view.group(group));
+        }
+        debug_assert!(commands.iter().all(|command| subject_of(command).is_some()));
+        commands
+    }
+}
+
+impl View<'_> {
+    fn group(&mut self, group: &GroupInfo) -> Option<Command> {
+        if self.needs_another_primary(group)
+            && let Some(primary) = self.heir(group)
+        {
+            return Some(Command::Promote { group: group.id, expected: group.revision(), primary });
+        }
+        if group.suspect {
+            return self.suspicion(group);
+        }
+        // All that follows needs a primary that carries it out.
+        if !self.is_up(group.primary) {
+            return None;
+        }
+        self.damaged_replica(group)
+            .or_else(|| self.failed_joiner(group))
+            .or_else(|| self.next_joiner(group))
+            .or_else(|| self.departure(group))
+            .or_else(|| self.replacement(group))
+    }
+
+    fn needs_another_primary(&self, group: &GroupInfo) -> bool {
+        let yields = |report: &CopyReport| report.yields && group.should_yield();
+        self.liveness.is_down(self.catalogue, group.primary)
+            || self.report(group, group.primary).is_some_and(|report| report.damaged || yields(report))
+    }
+
+    /// The in-sync copy to promote: one that stays rather than one that leaves, then the longest log, then the order
+    /// of the members. Every in-sync copy holds all that was acknowledged; the longest log spares the others a cut.
+    fn heir(&self, group: &GroupInfo) -> Option<NodeId> {
+        let eligible = |node: &NodeId| {
+            let registered = self.catalogue.node(*node).map(|info| info.incarnation);
+            *node != group.primary
+                && group.in_sync.contains_key(node)
+                && group.in_sync.get(node).copied() == registered
+                && self.is_up(*node)
+                && !self.is_damaged(group, *node)
+        };
+        let heirs = group.members.iter().copied().filter(eligible);
+        heirs.min_by_key(|node| (group.leaving.contains(node), Reverse(self.position(group, *node))))
+    }
+
+    fn suspicion(&self, group: &GroupInfo) -> Option<Command> {
+        let primary = group.primary;
+        let last = self.report(group, primary).map(|_| self.position(group, primary))?;
+        let holds_nothing =
+            |node: &NodeId| matches!(group.stale.get(node), Some(StaleReason::Added | StaleReason::NewStore));
+        let holds_no_more =
+            |node: &NodeId| self.report(group, *node).is_some() && self.position(group, *node) <= last;
+        let mut members = group.members.iter();
+        members
+            .all(|node| self.is_up(*node) && holds_no_more(node) || holds_nothing(node))
+            .then(|| Command::Promote { group: group.id, expected: group.revision(), primary })
+    }
+
+    fn damaged_replica(&self, group: &GroupInfo) -> Option<Command> {
+        let mut replicas = group.in_sync.keys().copied().filter(|node| *node != group.primary);
+        let remove = replicas.find(|node| self.is_damaged(group, *node))?;
+        let (expected, reason) = (group.revision(), StaleReason::Damaged);
+        Some(Command::ShrinkGroup { group: group.id, expected, remove, reason })
+    }
+
+    fn failed_joiner(&self, group: &GroupInfo) -> Option<Command> {
+        let node = group.joiner?.node;
+        let failed = self.liveness.is_down(self.catalogue, node)
+            || self.is_damaged(group, node)
+            || group.leaving.contains(&node);
+        failed.then(|| Command::DropJoiner { group: group.id, expected: group.revision() })
+    }
+
+    fn next_joiner(&self, group: &GroupInfo) -> Option<Command> {
+        if group.joiner.is_some() || !group.mirror || group.in_sync_to_stay().count() >= group.rf as usize {
+            return None;
+        }
+        let eligible = |node: &NodeId| {
+            group.stale.contains_key(node)
+                && self.is_up(*node)
+                && !self.is_damaged(group, *node)
+                && !self.supervisor.joined_ms.contains_key(&(group.id, *node))
+        };
+        let candidates = group.members_to_stay().filter(eligible);
+        let node = candidates.min_by_key(|node| Reverse(self.position(group, *node)))?;
+        let incarnation = self.catalogue.node(node)?.incarnation;
+        Some(Command::AddJoiner { group: group.id, expected: group.revision(), node, incarnation })
+    }
+
+    fn departure(&self, group: &GroupInfo) -> Option<Command> {
+        if group.in_sync_to_stay().count() < group.rf as usize {
+            return None;
+        }
+        let node = group.leaving.iter().copied().find(|node| *node != group.primary)?;
+        Some(Command::RemoveReplica { group: group.id, node })
+    }
+
+    fn replacement(&mut self, group: &GroupInfo) -> Option<Command> {
+        let missing = group.members_to_stay().count() < group.rf as usize;
+        let mut members = group.members_to_stay();
+        let dead = members.find(|node| self.liveness.is_given_up(self.catalogue, *node));
+        if !missing && dead.is_none() {
+            return None;
+        }
+        let node = self.spares.pop_first()?;
+        Some(Command::AddReplica { group: group.id, node, replaces: dead.filter(|_| !missing) })
+    }
+
+    /// A live coordinator before any other node; who does them keeps them while alive.
+    fn chores(&self) -> Option<Command> {
+        let up = |role| {
+            let nodes = self.catalogue.nodes().filter(move |node| node.role == role).map(|node| node.id);
+            nodes.filter(|node| self.is_up(*node))
+        };
+        let is_coordinator =
+            |node| self.catalogue.node(node).is_some_and(|info| info.role == NodeRole::Coordinator);
+        let best = up(NodeRole::Coordinator).next().or_else(|| up(NodeRole::Data).next())?;
+        let present = self.catalogue.chores();
+        let keeps = present.is_some_and(|chores| {
+            self.catalogue.node(chores.node).is_some()
+                && !self.liveness.is_down(self.catalogue, chores.node)
+                && (is_coordinator(chores.node) || !is_coordinator(best))
+        });
+        let expected = present.map_or(0, |chores| chores.epoch);
+        (!keeps).then_some(Command::AppointChores { node: best, expected })
+    }
+
+    fn spare_nodes(&self) -> BTreeSet<NodeId> {
+        let promised: BTreeSet<NodeId> = self
+            .supervisor
+            .pending
+            .values()
+            .filter_map(|pending| match pending.command {
+                Command::AddReplica { node, .. } => Some(node),
+                _ => None,
+            })
+            .collect();
+        let data = self.catalogue.nodes().filter(|node| node.role == NodeRole::Data).map(|node| node.id);
+        let free = |node: &NodeId| self.catalogue.groups_of(*node).next().is_none();
+        data.filter(|node| !promised.contains(node) && free(node) && self.is_up(*node)).collect()
+    }
+
+    fn is_up(&self, node: NodeId) -> bool {
+        self.liveness.is_up(self.catalogue, node)
+    }
+
+    fn is_damaged(&self, group: &GroupInfo, node: NodeId) -> bool {
+        self.report(group, node).is_some_and(|report| report.damaged)
+    }
+
+    fn report(&self, group: &GroupInfo, node: NodeId) -> Option<&CopyReport> {
+        self.supervisor.report(self.catalogue, node, group.id)
+    }
+
+    /// The last record of a copy, by its report.
+    fn position(&self, group: &GroupInfo, node: NodeId) -> (PrimaryEpoch, SequenceNumber) {
+        self.report(group, node).map_or_else(Default::default, |report| (report.epoch, report.sequence))
+    }
+}
