@@ -16,8 +16,24 @@ pub enum MetadataError {
          send it again, which does no harm if it did"
     )]
     Deadline { command: &'static str, timeout_ms: u64 },
-    #[error("this node does not lead the metadata{}", leader.map(|node| format!("; node {node} does")).unwrap_or_default())]
-    NotLeader { leader: Option<NodeId> },
+    /// Nothing happened.
+    #[error(
+        "no metadata leader answered within {timeout_ms} ms ({reason}); \
+         see that more than half of the voters run and reach each other, then try again"
+    )]
+    NoLeader { timeout_ms: u64, reason: String },
+    /// Nothing happened.
+    #[error("the metadata command {command} has {bytes} bytes; the limit is {limit_bytes}")]
+    TooLarge { command: &'static str, bytes: u64, limit_bytes: u64 },
+    /// It may happen yet, or have happened.
+    #[error(
+        "the metadata's members did not change within {timeout_ms} ms ({reason}); \
+         ask for it again, which does no harm if they did"
+    )]
+    MembersNotReady { timeout_ms: u64, reason: String },
+    /// The members do not allow the change; nothing happened.
+    #[error("cannot change the metadata's members: {reason}")]
+    Members { reason: String },
     /// A failed write, or the end of the process.
     #[error("the metadata store has stopped ({reason}); restart the node once the cause is gone")]
     Stopped { reason: String },
@@ -47,8 +63,11 @@ impl MetadataError {
         match self {
             Self::Refused(error) => error.code(),
             Self::Deadline { .. } => ErrorCode::DeadlineExceeded,
+            Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
+            Self::Members { .. } => ErrorCode::InvalidArgument,
             Self::Corrupt { .. } => ErrorCode::DataCorrupt,
-            Self::NotLeader { .. }
+            Self::NoLeader { .. }
+            | Self::MembersNotReady { .. }
             | Self::Stopped { .. }
             | Self::InUse { .. }
             | Self::WrongNode { .. }

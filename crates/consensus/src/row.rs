@@ -1,25 +1,28 @@
 //! The bytes of each stored row, independent of how openraft lays out its types.
 //!
 //! ```text
-//! row        = u8 version (1) | u64 XXH3-64 of key and body | body
+//! row        = u8 version (2) | u64 XXH3-64 of key and body | body
 //! log id     = u64 term | u64 node | u64 index
 //! entry      = u64 term | u64 node | u8 kind: 0 blank, 1 command, 2 membership | its bytes     key: u64 index
 //! vote       = u64 term | u64 node | u8 committed
 //! snapshot   = u8 log id present | log id | u8 membership log id present | log id | u64 length | membership
-//! membership = JSON {"configs":[[node, …], …],"nodes":[[node, address], …]}
+//! membership = JSON {"configs":[[node, …], …],"nodes":[[node, address, directory], …]}
 //! ```
-//! Numbers are little-endian; an absent log id is 24 zero bytes. The key enters the checksum, so that a row which
+//! Version 1 differs in the membership only: its nodes have no directory, as those of version 2 whose directory is not
+//! known. Numbers are little-endian; an absent log id is 24 zero bytes. The key enters the checksum, so that a row which
 //! turns up under another key is found out. A command's bytes are `cluster`'s.
 
-use crate::raft_types::{Entry, LeaderId, LogId, Membership, SnapshotMeta, StoredMembership, Vote};
+use crate::directory::DirectoryId;
+use crate::raft_types::{
+    Entry, LeaderId, LogId, Member, Membership, Payload, SnapshotMeta, StoredMembership, Vote,
+};
 use lavandin_cluster::{Command, DecodeError};
-use openraft::{BasicNode, EntryPayload};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use thiserror::Error;
 use xxhash_rust::xxh3::Xxh3;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEADER_BYTES: usize = 9;
 
 const BLANK: u8 = 0;
@@ -68,7 +71,7 @@ pub(crate) fn open<'a>(key: &[u8], row: &'a [u8]) -> Result<&'a [u8], RowError> 
     if checksum(key, body) != stored {
         return Err(RowError::Checksum);
     }
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(RowError::Version(version));
     }
     Ok(body)
@@ -79,6 +82,15 @@ fn checksum(key: &[u8], body: &[u8]) -> u64 {
     hash.update(key);
     hash.update(body);
     hash.digest()
+}
+
+/// A node's number.
+pub(crate) fn decode_number(body: &[u8]) -> Result<u64, RowError> {
+    Reader(body).u64()
+}
+
+pub(crate) fn decode_directory(body: &[u8]) -> Result<DirectoryId, RowError> {
+    Reader(body).directory()?.ok_or(RowError::Kind(0))
 }
 
 pub(crate) fn encode_log_id(id: &LogId) -> Vec<u8> {
@@ -96,12 +108,12 @@ pub(crate) fn encode_entry(entry: &Entry) -> Vec<u8> {
     bytes.extend_from_slice(&entry.log_id.leader_id.term.to_le_bytes());
     bytes.extend_from_slice(&entry.log_id.leader_id.node_id.to_le_bytes());
     match &entry.payload {
-        EntryPayload::Blank => bytes.push(BLANK),
-        EntryPayload::Normal(command) => {
+        Payload::Blank => bytes.push(BLANK),
+        Payload::Normal(command) => {
             bytes.push(COMMAND);
             bytes.extend_from_slice(&command.encode());
         }
-        EntryPayload::Membership(membership) => {
+        Payload::Membership(membership) => {
             bytes.push(MEMBERSHIP);
             bytes.extend_from_slice(&encode_membership(membership));
         }
@@ -113,9 +125,9 @@ pub(crate) fn decode_entry(index: u64, body: &[u8]) -> Result<Entry, RowError> {
     let mut reader = Reader(body);
     let log_id = LogId { leader_id: reader.leader_id()?, index };
     let payload = match reader.u8()? {
-        BLANK => EntryPayload::Blank,
-        COMMAND => EntryPayload::Normal(Command::decode(reader.0).map_err(RowError::Command)?),
-        MEMBERSHIP => EntryPayload::Membership(decode_membership(reader.0)?),
+        BLANK => Payload::Blank,
+        COMMAND => Payload::Normal(Command::decode(reader.0).map_err(RowError::Command)?),
+        MEMBERSHIP => Payload::Membership(decode_membership(reader.0)?),
         other => return Err(RowError::Kind(other)),
     };
     Ok(Entry { log_id, payload })
@@ -130,14 +142,7 @@ pub(crate) fn encode_vote(vote: &Vote) -> Vec<u8> {
 }
 
 pub(crate) fn decode_vote(body: &[u8]) -> Result<Vote, RowError> {
-    let mut reader = Reader(body);
-    let leader_id = reader.leader_id()?;
-    let committed = match reader.u8()? {
-        0 => false,
-        1 => true,
-        other => return Err(RowError::Kind(other)),
-    };
-    Ok(Vote { leader_id, committed })
+    Reader(body).vote()
 }
 
 /// A snapshot's description and the length of its bytes.
@@ -165,13 +170,24 @@ pub(crate) fn decode_snapshot_meta(body: &[u8]) -> Result<(SnapshotMeta, u64), R
 #[serde(deny_unknown_fields)]
 struct MembershipForm {
     configs: Vec<BTreeSet<u64>>,
-    nodes: Vec<(u64, String)>,
+    nodes: Vec<NodeForm>,
 }
 
-fn encode_membership(membership: &Membership) -> Vec<u8> {
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum NodeForm {
+    Bound(u64, String, DirectoryId),
+    Unbound(u64, String),
+}
+
+pub(crate) fn encode_membership(membership: &Membership) -> Vec<u8> {
+    let node = |(id, member): (&u64, &Member)| match member.directory {
+        Some(directory) => NodeForm::Bound(*id, member.address.clone(), directory),
+        None => NodeForm::Unbound(*id, member.address.clone()),
+    };
     let form = MembershipForm {
         configs: membership.get_joint_config().clone(),
-        nodes: membership.nodes().map(|(id, node)| (*id, node.addr.clone())).collect(),
+        nodes: membership.nodes().map(node).collect(),
     };
     serde_json::to_vec(&form).expect("numbers and strings always encode")
 }
@@ -182,18 +198,21 @@ fn decode_membership(bytes: &[u8]) -> Result<Membership, RowError> {
     if form.configs.is_empty() {
         return Ok(Membership::default());
     }
-    let nodes: BTreeMap<u64, BasicNode> =
-        form.nodes.into_iter().map(|(id, address)| (id, BasicNode::new(address))).collect();
+    let node = |form| match form {
+        NodeForm::Bound(id, address, directory) => (id, Member { address, directory: Some(directory) }),
+        NodeForm::Unbound(id, address) => (id, Member { address, directory: None }),
+    };
+    let nodes: BTreeMap<u64, Member> = form.nodes.into_iter().map(node).collect();
     Membership::new(form.configs, nodes).map_err(|error| RowError::Membership(error.to_string()))
 }
 
-fn put_log_id(bytes: &mut Vec<u8>, id: &LogId) {
+pub(crate) fn put_log_id(bytes: &mut Vec<u8>, id: &LogId) {
     bytes.extend_from_slice(&id.leader_id.term.to_le_bytes());
     bytes.extend_from_slice(&id.leader_id.node_id.to_le_bytes());
     bytes.extend_from_slice(&id.index.to_le_bytes());
 }
 
-fn put_optional_log_id(bytes: &mut Vec<u8>, id: Option<&LogId>) {
+pub(crate) fn put_optional_log_id(bytes: &mut Vec<u8>, id: Option<&LogId>) {
     bytes.push(u8::from(id.is_some()));
     match id {
         Some(id) => put_log_id(bytes, id),
@@ -202,30 +221,63 @@ fn put_optional_log_id(bytes: &mut Vec<u8>, id: Option<&LogId>) {
 }
 
 /// Takes fixed-width values from the front.
-struct Reader<'a>(&'a [u8]);
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
-impl Reader<'_> {
-    fn u8(&mut self) -> Result<u8, RowError> {
+impl<'a> Reader<'a> {
+    pub(crate) fn u8(&mut self) -> Result<u8, RowError> {
         let (&byte, rest) = self.0.split_first().ok_or(RowError::Truncated)?;
         self.0 = rest;
         Ok(byte)
     }
 
-    fn u64(&mut self) -> Result<u64, RowError> {
+    pub(crate) fn u64(&mut self) -> Result<u64, RowError> {
         let (bytes, rest) = self.0.split_first_chunk().ok_or(RowError::Truncated)?;
         self.0 = rest;
         Ok(u64::from_le_bytes(*bytes))
     }
 
-    fn leader_id(&mut self) -> Result<LeaderId, RowError> {
+    pub(crate) fn u32(&mut self) -> Result<u32, RowError> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(RowError::Truncated)?;
+        self.0 = rest;
+        Ok(u32::from_le_bytes(*bytes))
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, RowError> {
+        match self.u8()? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(RowError::Kind(other)),
+        }
+    }
+
+    pub(crate) fn vote(&mut self) -> Result<Vote, RowError> {
+        Ok(Vote { leader_id: self.leader_id()?, committed: self.flag()? })
+    }
+
+    /// `None` for zeros.
+    pub(crate) fn directory(&mut self) -> Result<Option<DirectoryId>, RowError> {
+        let (bytes, rest) = self.0.split_first_chunk().ok_or(RowError::Truncated)?;
+        self.0 = rest;
+        Ok(DirectoryId::from_le_bytes(*bytes))
+    }
+
+    /// Bytes that their length, a u32, precedes.
+    pub(crate) fn counted(&mut self) -> Result<&'a [u8], RowError> {
+        let length = self.u32()? as usize;
+        let (bytes, rest) = self.0.split_at_checked(length).ok_or(RowError::Truncated)?;
+        self.0 = rest;
+        Ok(bytes)
+    }
+
+    pub(crate) fn leader_id(&mut self) -> Result<LeaderId, RowError> {
         Ok(LeaderId { term: self.u64()?, node_id: self.u64()? })
     }
 
-    fn log_id(&mut self) -> Result<LogId, RowError> {
+    pub(crate) fn log_id(&mut self) -> Result<LogId, RowError> {
         Ok(LogId { leader_id: self.leader_id()?, index: self.u64()? })
     }
 
-    fn optional_log_id(&mut self) -> Result<Option<LogId>, RowError> {
+    pub(crate) fn optional_log_id(&mut self) -> Result<Option<LogId>, RowError> {
         let present = self.u8()?;
         let id = self.log_id()?;
         match present {

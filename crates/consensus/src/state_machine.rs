@@ -7,13 +7,13 @@
 //! 3. A snapshot is encoded and written on a blocking thread from a value that no longer changes.
 
 use crate::log_store::blocking;
-use crate::raft_types::{LogId, Outcome, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::raft_types::{LogId, Outcome, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::store::{Store, StoreError};
 use arc_swap::ArcSwap;
 use futures_util::{Stream, TryStreamExt};
 use lavandin_cluster::{Catalogue, DecodeError, Reply};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftStateMachine};
-use openraft::{EntryPayload, OptionalSend, RaftSnapshotBuilder};
+use openraft::{OptionalSend, RaftSnapshotBuilder};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -78,16 +78,12 @@ impl State {
         })
     }
 
-    fn apply(
-        &mut self,
-        log_id: LogId,
-        payload: EntryPayload<lavandin_cluster::Command, u64, openraft::BasicNode>,
-    ) -> Outcome {
+    fn apply(&mut self, log_id: LogId, payload: Payload) -> Outcome {
         self.last_applied = Some(log_id);
         match payload {
-            EntryPayload::Blank => Ok(Reply::Done),
-            EntryPayload::Normal(command) => Arc::make_mut(&mut self.catalogue).apply(command),
-            EntryPayload::Membership(membership) => {
+            Payload::Blank => Ok(Reply::Done),
+            Payload::Normal(command) => Arc::make_mut(&mut self.catalogue).apply(command),
+            Payload::Membership(membership) => {
                 self.membership = StoredMembership::new(Some(log_id), membership);
                 Ok(Reply::Done)
             }

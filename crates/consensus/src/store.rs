@@ -13,7 +13,8 @@
 //!
 //! All calls block; `log_store` and `state_machine` move writes off the async threads.
 
-use crate::raft_types::{Entry, LogId, SnapshotMeta, Vote};
+use crate::directory::DirectoryId;
+use crate::raft_types::{Entry, LogId, Membership, Payload, SnapshotMeta, Vote};
 use crate::row::{self, RowError};
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
@@ -29,6 +30,7 @@ const SNAPSHOT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("snapshot
 const STATE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("state");
 
 const NODE: &str = "node";
+const DIRECTORY: &str = "directory";
 const VOTE: &str = "vote";
 const COMMITTED: &str = "committed";
 const PURGED: &str = "purged";
@@ -99,8 +101,17 @@ impl From<StoreError> for io::Error {
     }
 }
 
+/// What a file was found to hold.
+pub(crate) struct Verified {
+    /// The number of log entries.
+    pub(crate) entries: u64,
+    /// The newest membership; an empty one where there is none.
+    pub(crate) membership: Membership,
+}
+
 /// The file. Closed once, by `close` or by the drop of the last holder.
 pub(crate) struct Store {
+    directory: DirectoryId,
     database: RwLock<Option<Database>>,
     /// The last committed entry as openraft told it. It is written along with whatever is written next: a commit
     /// of its own would double the cost of a command, and a sole voter's log is committed as a whole anyway.
@@ -136,24 +147,43 @@ impl Store {
         if !database.check_integrity()? {
             tracing::warn!("the metadata file's free space was recounted");
         }
-        let store = Self { database: RwLock::new(Some(database)), committed: Mutex::new(None) };
-        match store.state(NODE)? {
-            Some(body) => {
-                let stored = u64::from_le_bytes(
-                    body.try_into().map_err(|_| corrupt("the node's number", RowError::Truncated))?,
-                );
-                if stored != node {
-                    return Err(StoreError::WrongNode { stored });
-                }
-            }
-            None => store.write(|transaction| {
-                transaction.open_table(LOG)?;
-                transaction.open_table(SNAPSHOT)?;
-                put_state(transaction, NODE, &node.to_le_bytes())
-            })?,
-        }
-        *store.lock_committed() = store.state_row(COMMITTED, row::decode_log_id)?;
+        let drawn = DirectoryId::random().map_err(|error| io::Error::other(error.to_string()))?;
+        let mut store =
+            Self { directory: drawn, database: RwLock::new(Some(database)), committed: Mutex::new(None) };
+        store.identify(node)?;
+        *store.lock_committed() = store.last_committed()?;
         Ok(store)
+    }
+
+    /// Checks whose file it is, and its id; writes what is missing.
+    fn identify(&mut self, node: u64) -> Result<(), StoreError> {
+        if let Some(stored) = self.state_row(NODE, row::decode_number)?.filter(|stored| *stored != node) {
+            return Err(StoreError::WrongNode { stored });
+        }
+        if let Some(directory) = self.state_row(DIRECTORY, row::decode_directory)? {
+            self.directory = directory;
+            return Ok(());
+        }
+        // A new file, or one of a version that gave it no id.
+        self.write(|transaction| {
+            transaction.open_table(LOG)?;
+            transaction.open_table(SNAPSHOT)?;
+            put_state(transaction, DIRECTORY, &self.directory.to_le_bytes())?;
+            put_state(transaction, NODE, &node.to_le_bytes())
+        })
+    }
+
+    /// The last entry that is known to be committed, if the log reaches it: with several voters an entry may be
+    /// committed before it is written here.
+    fn last_committed(&self) -> Result<Option<LogId>, StoreError> {
+        let committed = self.state_row(COMMITTED, row::decode_log_id)?;
+        let written = self.last_log_id()?.max(self.purged()?);
+        Ok(committed.filter(|committed| Some(committed.index) <= written.map(|id| id.index)))
+    }
+
+    /// What tells this file from any other that its node ever had.
+    pub(crate) fn directory(&self) -> DirectoryId {
+        self.directory
     }
 
     /// Waits for what is under way and closes the file; everything afterwards fails.
@@ -272,13 +302,12 @@ impl Store {
         Ok(Some((meta, bytes)))
     }
 
-    /// Reads everything once, so that damage is reported at the start and not in the middle of work. Returns the
-    /// number of log entries.
-    pub(crate) fn verify(&self) -> Result<u64, StoreError> {
+    /// Reads everything once, so that damage is reported at the start and not in the middle of work.
+    pub(crate) fn verify(&self) -> Result<Verified, StoreError> {
         self.vote()?;
         let purged = self.purged()?;
         let snapshot = self.state_row(SNAPSHOT_META, row::decode_snapshot_meta)?;
-        if purged > snapshot.and_then(|(meta, _)| meta.last_log_id) {
+        if purged > snapshot.as_ref().and_then(|(meta, _)| meta.last_log_id) {
             return Err(StoreError::Corrupt("the log was shortened beyond its snapshot".to_owned()));
         }
         let entries = self.entries(..)?;
@@ -286,7 +315,13 @@ impl Store {
         if entries.first().is_some_and(|first| first.log_id.index != next) {
             return Err(StoreError::Corrupt(format!("log entries from {next} on are missing")));
         }
-        Ok(entries.len() as u64)
+        let count = entries.len() as u64;
+        let logged = entries.into_iter().rev().find_map(|entry| match entry.payload {
+            Payload::Membership(membership) => Some(membership),
+            _ => None,
+        });
+        let membership = logged.or(snapshot.map(|(meta, _)| meta.last_membership.membership().clone()));
+        Ok(Verified { entries: count, membership: membership.unwrap_or_default() })
     }
 
     /// Keeps every other write waiting until it is dropped.

@@ -1,6 +1,8 @@
+mod slow_disks;
+
 use super::*;
 use crate::store::faulty::FaultyDisk;
-use lavandin_cluster::{CatalogueError, NodeSeed};
+use lavandin_cluster::{CatalogueError, Command, NodeSeed, Reply};
 use lavandin_types::{ClusterId, ElementType, ErrorCode, StoreId};
 use std::time::Instant;
 use tempfile::TempDir;
@@ -92,7 +94,7 @@ async fn a_passed_deadline_leaves_the_outcome_open() {
     let metadata = open(&directory).await;
     let mut changed = metadata.changed();
     changed.mark_unchanged();
-    let stalled = metadata.store.stall();
+    let stalled = metadata.shared.store.stall();
     let late = metadata.propose_within(form(), Duration::from_millis(5)).await.unwrap_err();
     assert_eq!(late, MetadataError::Deadline { command: "form_cluster", timeout_ms: 5 });
     assert_eq!(late.code(), ErrorCode::DeadlineExceeded);
@@ -124,7 +126,7 @@ async fn snapshots_bound_the_log() {
     let metadata = open(&directory).await;
     let status = metadata.status();
     assert!(status.snapshot_index.unwrap() >= 80, "{status:?}");
-    assert!(metadata.store.verify().unwrap() <= 41, "{status:?}");
+    assert!(metadata.shared.store.verify().unwrap().entries <= 41, "{status:?}");
     assert_eq!(metadata.catalogue(), catalogue);
     metadata.shutdown().await;
 }

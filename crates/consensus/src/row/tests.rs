@@ -9,12 +9,41 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Rows as version 1 writes them. Every later program must read them; they are never edited.
+fn bytes(hex: &str) -> Vec<u8> {
+    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+}
+
+fn directory(value: u8) -> DirectoryId {
+    DirectoryId::from_le_bytes([value; 16]).unwrap()
+}
+
+/// Rows as version 2 writes them. Every later program must read them; they are never edited.
+#[test]
+fn version_2_stays_readable() {
+    let vote = Vote { leader_id: LeaderId { term: 3, node_id: 7 }, committed: true };
+    let row = seal(b"vote", &encode_vote(&vote));
+    assert_eq!(hex(&row), "021bae480e54b7cc800300000000000000070000000000000001");
+    assert_eq!(decode_vote(open(b"vote", &row).unwrap()), Ok(vote));
+
+    let known = Member { address: "a:1".to_owned(), directory: Some(directory(0xab)) };
+    let nodes = BTreeMap::from([(1, known), (2, Member { address: "b:2".to_owned(), directory: None })]);
+    let membership = Membership::new(vec![[1].into()], nodes).unwrap();
+    let entry = Entry::new_membership(log_id(1, 0), membership);
+    let body = encode_entry(&entry);
+    let json = r#"{"configs":[[1]],"nodes":[[1,"a:1","abababababababababababababababab"],[2,"b:2"]]}"#;
+    assert_eq!(std::str::from_utf8(&body[17..]).unwrap(), json);
+    assert_eq!(decode_entry(0, &body).unwrap().payload, entry.payload);
+    for directory in ["", "ab", "00000000000000000000000000000000", "+b0000000000000000000000000000000"] {
+        let json = json.replace("abababababababababababababababab", directory);
+        assert!(decode_membership(json.as_bytes()).is_err(), "{directory}");
+    }
+}
+
+/// Rows as version 1 wrote them. Every later program must read them; they are never edited.
 #[test]
 fn version_1_stays_readable() {
     let vote = Vote { leader_id: LeaderId { term: 3, node_id: 7 }, committed: true };
-    let row = seal(b"vote", &encode_vote(&vote));
-    assert_eq!(hex(&row), "011bae480e54b7cc800300000000000000070000000000000001");
+    let row = bytes("011bae480e54b7cc800300000000000000070000000000000001");
     assert_eq!(decode_vote(open(b"vote", &row).unwrap()), Ok(vote));
     assert_eq!(open(b"late", &row), Err(RowError::Checksum));
 
@@ -27,7 +56,9 @@ fn version_1_stays_readable() {
     );
     assert_eq!(decode_entry(9, &body).unwrap().payload, entry.payload);
 
-    let membership = Membership::new_with_defaults(vec![[1, 2].into(), [2, 3].into()], [4]);
+    let local = Member { address: "localhost".to_owned(), directory: None };
+    let nodes: BTreeMap<u64, Member> = (1..=4).map(|id| (id, local.clone())).collect();
+    let membership = Membership::new(vec![[1, 2].into(), [2, 3].into()], nodes).unwrap();
     let meta = SnapshotMeta {
         last_log_id: Some(log_id(3, 9)),
         last_membership: StoredMembership::new(Some(log_id(2, 5)), membership.clone()),
@@ -55,9 +86,9 @@ fn damaged_rows_are_found_out() {
         damaged[bit / 8] ^= 1 << (bit % 8);
         assert_eq!(open(b"key", &damaged), Err(RowError::Checksum), "bit {bit}");
     }
-    let newer = [&[2], &row[1..]].concat();
-    assert_eq!(open(b"key", &newer), Err(RowError::Version(2)));
-    assert!(RowError::Version(2).is_newer());
+    let newer = [&[3], &row[1..]].concat();
+    assert_eq!(open(b"key", &newer), Err(RowError::Version(3)));
+    assert!(RowError::Version(3).is_newer());
     assert_eq!(decode_entry(0, &[0; 16]).unwrap_err(), RowError::Truncated);
     assert_eq!(decode_entry(0, &[&[0; 16][..], &[9]].concat()).unwrap_err(), RowError::Kind(9));
 }

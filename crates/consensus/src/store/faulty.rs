@@ -3,6 +3,7 @@
 use redb::StorageBackend;
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// The unit that a disk writes whole.
 const SECTOR_BYTES: u64 = 512;
@@ -18,6 +19,8 @@ struct Inner {
     /// The sync from which on nothing works any more.
     fails_at: Option<u64>,
     failed: bool,
+    /// What each sync takes.
+    delay: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -53,6 +56,11 @@ impl FaultyDisk {
     pub(crate) fn fail_at(&self, sync: u64) {
         let mut inner = self.0.lock().unwrap();
         inner.fails_at = Some(inner.syncs + sync);
+    }
+
+    /// Makes every sync take that long.
+    pub(crate) fn slow_down(&self, delay: Duration) {
+        self.0.lock().unwrap().delay = delay;
     }
 
     pub(crate) fn syncs(&self) -> u64 {
@@ -120,6 +128,8 @@ impl StorageBackend for FaultyDisk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let delay = self.0.lock().unwrap().delay;
+        std::thread::sleep(delay);
         let mut inner = self.0.lock().unwrap();
         inner.syncs += 1;
         if inner.fails_at.is_some_and(|sync| inner.syncs >= sync) {

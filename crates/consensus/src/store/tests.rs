@@ -22,7 +22,7 @@ fn holes_are_reported() {
     assert!(matches!(store.entries(..), Err(StoreError::Corrupt(_))));
     assert_eq!(store.entries(..=1).unwrap().len(), 2);
     store.truncate_after(Some(1)).unwrap();
-    assert_eq!(store.verify().unwrap(), 2);
+    assert_eq!(store.verify().unwrap().entries, 2);
 }
 
 #[test]
@@ -33,7 +33,7 @@ fn a_log_shorter_than_its_snapshot_says_is_reported() {
     assert!(matches!(store.verify(), Err(StoreError::Corrupt(_))), "purged without a snapshot");
     let meta = SnapshotMeta { last_log_id: Some(log_id(6)), last_membership: StoredMembership::default() };
     store.save_snapshot(&meta, &[5; 3 * CHUNK_BYTES / 2]).unwrap();
-    assert_eq!(store.verify().unwrap(), 5);
+    assert_eq!(store.verify().unwrap().entries, 5);
     assert_eq!(store.snapshot().unwrap(), Some((meta.clone(), vec![5; 3 * CHUNK_BYTES / 2])));
     store.save_snapshot(&meta, &[6]).unwrap();
     assert_eq!(store.snapshot().unwrap(), Some((meta, vec![6])));
@@ -54,10 +54,25 @@ fn a_closed_store_refuses() {
 fn what_is_committed_travels_with_the_next_write() {
     let disk = FaultyDisk::default();
     let store = Store::open_backend(disk.clone(), 1).unwrap();
+    let reopened = |disk: &FaultyDisk| Store::open_backend(FaultyDisk::with(disk.crash(1)), 1).unwrap();
     let syncs = disk.syncs();
-    store.set_committed(Some(log_id(3)));
+    store.set_committed(Some(log_id(1)));
     assert_eq!(disk.syncs(), syncs);
-    store.append(&entries([0])).unwrap();
-    let reopened = Store::open_backend(FaultyDisk::with(disk.crash(1)), 1).unwrap();
-    assert_eq!(reopened.committed(), Some(log_id(3)));
+    store.append(&entries([0, 1])).unwrap();
+    assert_eq!(reopened(&disk).committed(), Some(log_id(1)));
+    // Committed by others, and not written here yet: as a hint it is worth nothing.
+    store.set_committed(Some(log_id(5)));
+    store.append(&entries([2])).unwrap();
+    assert_eq!(reopened(&disk).committed(), None);
+    store.append(&entries([3, 4, 5])).unwrap();
+    assert_eq!(reopened(&disk).committed(), Some(log_id(5)));
+}
+
+#[test]
+fn a_file_keeps_its_identity_and_another_has_another() {
+    let disk = FaultyDisk::default();
+    let first = Store::open_backend(disk.clone(), 1).unwrap().directory();
+    let again = Store::open_backend(FaultyDisk::with(disk.crash(1)), 1).unwrap().directory();
+    assert_eq!(first, again);
+    assert_ne!(first, store().directory());
 }
