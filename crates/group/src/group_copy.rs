@@ -224,6 +224,12 @@ impl<C: Consumer> GroupCopy<C> {
         }
     }
 
+    /// What a request came to that was applied under its id.
+    pub fn answered(&self, request_id: RequestId) -> Option<C::Outcome> {
+        let known = Some(request_id).filter(|id| !id.is_none());
+        known.and_then(|id| self.requests.get(id)).and_then(C::decode_outcome)
+    }
+
     /// Logs and applies what is staged; the outcomes by ticket. On failure nothing of it is acknowledged, and the
     /// copy takes no more writes.
     pub fn commit(&mut self) -> Result<Vec<C::Outcome>, GroupError> {

@@ -2,12 +2,12 @@
 
 use crate::error::NodeError;
 use crate::identity;
-use crate::node::Node;
+use crate::node::{FIRST_GROUP, Node};
 use crate::options::CallContext;
 use lavandin_cluster::{Command, NodeSeed, Reply};
 use lavandin_consensus::MetadataError;
 use lavandin_shard::{IndexSpec, Request, Schema};
-use lavandin_types::{CollectionId, ElementType, IndexMode};
+use lavandin_types::{CollectionId, ElementType, IndexMode, Metric};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,10 +22,6 @@ pub struct CollectionInfo {
     pub element: ElementType,
     pub description: Option<String>,
     pub index: Option<IndexMode>,
-    /// Records ever inserted, deleted and removed ones included.
-    pub ever_written: u64,
-    /// Whether a string id was ever written.
-    pub has_string_ids: bool,
 }
 
 /// What `require_collection` is asked for.
@@ -76,12 +72,12 @@ impl Node {
     pub fn collections(&self, database: &str) -> Result<Vec<CollectionInfo>, NodeError> {
         let catalogue = self.metadata.catalogue();
         let listed = catalogue.database(database)?.collections();
-        listed.map(|(_, id)| Ok(self.describe(catalogue.collection_by_id(id)?))).collect()
+        listed.map(|(_, id)| Ok(describe(catalogue.collection_by_id(id)?))).collect()
     }
 
     pub fn collection(&self, database: &str, name: &str) -> Result<CollectionInfo, NodeError> {
         let info = self.lookup(database, name)?;
-        Ok(self.describe(&info))
+        Ok(describe(&info))
     }
 
     /// Creates a collection or opens an existing one.
@@ -109,7 +105,7 @@ impl Node {
         match self.command(context, command).await? {
             Reply::Collection { info, dropped, .. } => {
                 self.drop_data(context, dropped).await?;
-                Ok(self.describe(&info))
+                Ok(describe(&info))
             }
             _ => Err(NodeError::Internal("the catalogue answered another command")),
         }
@@ -141,10 +137,11 @@ impl Node {
         self.command(context, Command::SetDescription { collection, description }).await.map(drop)
     }
 
-    /// The folder that holds the collection's records, among others'.
+    /// The folder that holds the collection's records, among others': that of its first group here.
     pub fn collection_path(&self, database: &str, name: &str) -> Result<PathBuf, NodeError> {
-        self.lookup(database, name)?;
-        Ok(self.options.data_dir.join("groups").join("1").join("segments"))
+        let info = self.lookup(database, name)?;
+        let group = self.groups_of(&info)?.first().map_or(FIRST_GROUP, |group| group.id);
+        Ok(self.options.data_dir.join("groups").join(group.get().to_string()).join("segments"))
     }
 
     pub(crate) fn lookup(
@@ -168,11 +165,16 @@ impl Node {
                 ))) => {}
                 other => drop(other?),
             }
+            self.add_groups(context).await?;
         }
         self.propose_command(context, command).await
     }
 
-    async fn propose_command(&self, context: &CallContext, command: Command) -> Result<Reply, NodeError> {
+    pub(crate) async fn propose_command(
+        &self,
+        context: &CallContext,
+        command: Command,
+    ) -> Result<Reply, NodeError> {
         context.check()?;
         let left = context.deadline.saturating_duration_since(std::time::Instant::now());
         Ok(self.metadata.propose_within(command, left).await?)
@@ -194,28 +196,33 @@ impl Node {
     ) -> Result<(), NodeError> {
         let unnamed = CallContext { request_id: lavandin_types::RequestId::NONE, ..*context };
         for collection in collections {
-            match self.propose(&unnamed, Request::Drop { collection }).await {
-                Ok(_) | Err(NodeError::Overloaded | NodeError::Deadline(_)) => {}
-                Err(error) => return Err(error),
+            for group in self.groups.all() {
+                match group.propose(&unnamed, Request::Drop { collection }).await {
+                    Ok(_) | Err(NodeError::Overloaded | NodeError::Deadline(_)) => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         Ok(())
     }
+}
 
-    fn describe(&self, info: &lavandin_cluster::CollectionInfo) -> CollectionInfo {
-        let statistics = self.reader.view(info.id).map(|view| view.statistics()).unwrap_or_default();
-        CollectionInfo {
-            id: info.id,
-            database: info.database.clone(),
-            name: info.name.clone(),
-            dim: info.dim,
-            element: info.element,
-            description: info.description.clone(),
-            index: info.index.as_ref().and_then(|index| index.parse_mode().ok()),
-            ever_written: statistics.ever_written,
-            has_string_ids: statistics.has_strings,
-        }
+fn describe(info: &lavandin_cluster::CollectionInfo) -> CollectionInfo {
+    CollectionInfo {
+        id: info.id,
+        database: info.database.clone(),
+        name: info.name.clone(),
+        dim: info.dim,
+        element: info.element,
+        description: info.description.clone(),
+        index: info.index.as_ref().and_then(|index| index.parse_mode().ok()),
     }
+}
+
+/// The metric that the collection's searches are by.
+pub(crate) fn metric_of(info: &lavandin_cluster::CollectionInfo) -> Metric {
+    let mode = info.index.as_ref().and_then(|index| index.parse_mode().ok());
+    mode.map_or(Metric::Ip, |mode| mode.metric)
 }
 
 /// The schema that the engine is to have for a collection; `None` before its dimension is known.

@@ -6,12 +6,14 @@
 
 use crate::databases::schema_of;
 use crate::error::NodeError;
+use crate::group_client::collections_outcome;
 use crate::group_state::{GroupOutcome, GroupRequest, GroupState, checkpoint_payload};
 use crate::jobs::{JobBoard, JobDone, Lanes, Moment, Work};
-use crossbeam_channel::{Receiver, select};
+use crate::reservations::{ReservationId, Reservations};
+use crossbeam_channel::{Receiver, Sender, select};
 use lavandin_consensus::Metadata;
 use lavandin_group::{GroupCopy, GroupError, Staged, Ticket};
-use lavandin_shard::{Job, JobResult, Outcome, Request};
+use lavandin_shard::{Change, Job, JobResult, Outcome, Request};
 use lavandin_storage::DataDirLock;
 use lavandin_types::{CollectionId, RequestId};
 use std::sync::Arc;
@@ -36,6 +38,23 @@ pub(crate) enum Event {
         request_id: RequestId,
         request: Box<GroupRequest>,
         answer: Answer<GroupOutcome>,
+    },
+    /// Checks a write and holds its ids. It takes its turn among the requests.
+    Reserve {
+        request_id: RequestId,
+        collection: CollectionId,
+        change: Box<Change>,
+        answer: Answer<Reserved>,
+    },
+    /// Logs what was reserved.
+    LogReserved {
+        request_id: RequestId,
+        reservation: ReservationId,
+        answer: Answer<GroupOutcome>,
+    },
+    /// Gives a reservation up.
+    Release {
+        reservation: ReservationId,
     },
     /// Everything acknowledged so far onto stable storage.
     Flush {
@@ -62,11 +81,21 @@ pub(crate) enum Event {
     },
 }
 
+/// What became of a write that was to be reserved.
+#[derive(Clone, Debug)]
+pub(crate) enum Reserved {
+    Held(ReservationId),
+    /// It was applied before, under its request id.
+    Answered(Outcome),
+}
+
 pub(crate) struct Driver {
     pub copy: GroupCopy<GroupState>,
     pub metadata: Metadata,
     pub events: Receiver<Event>,
     pub results: Receiver<JobDone>,
+    /// For the jobs that it sends; also keeps the queue of results open.
+    pub results_to: Sender<JobDone>,
     pub lanes: Lanes,
     pub board: Arc<JobBoard>,
     pub log_bytes_max: u64,
@@ -76,6 +105,7 @@ pub(crate) struct Driver {
     pub failure: watch::Sender<Option<NodeError>>,
     pub checkpoint: CheckpointState,
     pub index_waiters: Vec<(CollectionId, Answer<()>)>,
+    pub reservations: Reservations,
     pub alignment: Alignment,
     /// Kept until the last change of the directory is done.
     pub _lock: Arc<DataDirLock>,
@@ -152,6 +182,24 @@ impl Driver {
                 Event::Propose { request_id, request, answer } => {
                     self.stage(request_id, *request, answer, waiting);
                 }
+                Event::Reserve { request_id, collection, change, answer } => {
+                    // A caller that has gone away leaves a reservation that runs out.
+                    drop(answer.send(self.reserve(request_id, collection, *change)));
+                }
+                Event::LogReserved { request_id, reservation, answer } => {
+                    match self.reservations.take(reservation) {
+                        Ok(reservation) => {
+                            let request = GroupRequest::Collections(Request::Reserved(reservation));
+                            self.stage(request_id, request, answer, waiting);
+                        }
+                        Err(error) => drop(answer.send(Err(error))),
+                    }
+                }
+                Event::Release { reservation } => {
+                    if let Ok(reservation) = self.reservations.take(reservation) {
+                        self.copy.consumer_mut().shard.release(&reservation);
+                    }
+                }
                 Event::Stop { answer } => {
                     round.stop = Some(answer);
                     return;
@@ -189,6 +237,27 @@ impl Driver {
             Ok(Staged::Rejected(rejection)) => drop(answer.send(Err(rejection.into()))),
             Err(error) => drop(answer.send(Err(error))),
         }
+    }
+
+    fn reserve(
+        &mut self,
+        request_id: RequestId,
+        collection: CollectionId,
+        change: Change,
+    ) -> Result<Reserved, NodeError> {
+        if let Some(outcome) = self.copy.answered(request_id) {
+            return collections_outcome(outcome).map(Reserved::Answered);
+        }
+        self.reservations.check_room()?;
+        let shard = &mut self.copy.consumer_mut().shard;
+        let reservation = match change {
+            Change::Add(batch) => shard.reserve(collection, batch, false)?,
+            Change::Upsert(batch) => shard.reserve(collection, batch, true)?,
+            Change::Delete(_) | Change::Restore(_) | Change::Compact => {
+                return Err(NodeError::Internal("only records that are written are reserved"));
+            }
+        };
+        Ok(Reserved::Held(self.reservations.hold(reservation, Instant::now())))
     }
 
     /// The request as the catalogue's present state has it. What it dropped does not come back to life here, and
@@ -249,6 +318,7 @@ impl Driver {
         let committed = self.copy.commit();
         self.copy.consumer_mut().shard.publish();
         if let Err(error) = &committed {
+            self.reservations.clear();
             drop(self.note_failure::<()>(Err(error.clone().into())));
         }
         for Waiting { ticket, answer } in waiting.drain(..) {
@@ -282,7 +352,11 @@ impl Driver {
             Event::AwaitIndex { collection, answer } => self.index_waiters.push((collection, answer)),
             Event::Align { answer } => drop(answer.send(self.align())),
             // Taken apart by `gather`.
-            Event::Propose { .. } | Event::Stop { .. } => {}
+            Event::Propose { .. }
+            | Event::Reserve { .. }
+            | Event::LogReserved { .. }
+            | Event::Release { .. }
+            | Event::Stop { .. } => {}
         }
     }
 
@@ -299,6 +373,9 @@ impl Driver {
 
     /// Starts what is due.
     fn keep_house(&mut self) {
+        for reservation in self.reservations.take_expired(Instant::now()) {
+            self.copy.consumer_mut().shard.release(&reservation);
+        }
         let failure = self.failure.borrow().clone();
         if let Some(error) = failure {
             // No checkpoint can be stored any more.
@@ -328,11 +405,12 @@ impl Driver {
                 self.checkpoint.running = true;
                 self.checkpoint.due = false;
                 self.checkpoint.covered = std::mem::take(&mut self.checkpoint.next);
-                self.lanes.send(Work { job, moment: Some(Moment { header, iterations }) });
+                let moment = Some(Moment { header, iterations });
+                self.lanes.send(Work { job, moment, results: self.results_to.clone() });
             }
         }
         for job in self.copy.consumer_mut().shard.take_jobs() {
-            self.lanes.send(Work { job, moment: None });
+            self.lanes.send(Work { job, moment: None, results: self.results_to.clone() });
         }
     }
 

@@ -62,6 +62,14 @@ pub enum NodeError {
     NotImplemented(String),
     #[error("too many writes are waiting; try again after a moment")]
     Overloaded,
+    /// Some groups were lost while a change was being logged.
+    #[error(
+        "the change is done in groups {done} and not known to be in {missing} ({reason}); send it again with the same \
+         idempotency key to complete it"
+    )]
+    Partial { done: String, missing: String, reason: Box<NodeError> },
+    #[error("the batch took too long between its groups, and this group wrote nothing of it; send it again")]
+    ReservationGone,
     #[error("building the index failed; the node's log says why, and it will be tried again")]
     IndexBuild,
     #[error("the deadline passed; {0}")]
@@ -106,7 +114,8 @@ impl NodeError {
             Self::NotImplemented(_) => ErrorCode::NotImplemented,
             Self::Overloaded => ErrorCode::Overloaded,
             Self::Deadline(_) => ErrorCode::DeadlineExceeded,
-            Self::Stopping | Self::DataDirectory { .. } => ErrorCode::Unavailable,
+            Self::Partial { reason, .. } => reason.code(),
+            Self::Stopping | Self::ReservationGone | Self::DataDirectory { .. } => ErrorCode::Unavailable,
             Self::IndexBuild | Self::Internal(_) => ErrorCode::Internal,
         }
     }

@@ -39,7 +39,7 @@ fn decode(bytes: &[u8]) -> Option<Identity> {
     })
 }
 
-fn random() -> Result<u128, NodeError> {
+pub(crate) fn random() -> Result<u128, NodeError> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(|_| NodeError::Internal("the system gives no random numbers"))?;
     Ok(u128::from_le_bytes(bytes))

@@ -1,14 +1,11 @@
 //! Index definitions: into the catalogue, then into the group's log, then built by jobs.
 
-use crate::databases::schema_of;
-use crate::driver::Event;
 use crate::error::NodeError;
+use crate::groups::ask_each;
 use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{Command, IndexDefinition, Reply};
-use lavandin_shard::{Rejection, Request};
-use lavandin_types::{BuildParameters, CollectionId, IndexFamily, IndexMode, Metric, Quantizer, RequestId};
-use tokio::sync::oneshot;
+use lavandin_types::{BuildParameters, CollectionId, IndexFamily, IndexMode, Metric, Quantizer};
 
 impl Node {
     /// Sets the collection's index and returns once every record written before is served by it. Searches and
@@ -27,7 +24,8 @@ impl Node {
         if mode.metric == Metric::Haversine && info.dim != 2 && info.dim != 0 {
             return Err(NodeError::haversine(info.dim));
         }
-        let records = self.reader.view(info.id).map_or(0, |view| view.statistics().live);
+        let (id, groups) = (info.id, self.groups_of(&info)?);
+        let records: u64 = groups.iter().map(|group| group.collection_statistics(info.id).live).sum();
         if mode.family != IndexFamily::Flat && records == 0 {
             return Err(NodeError::EmptyCollection(name.to_owned(), mode.family.label()));
         }
@@ -35,12 +33,13 @@ impl Node {
         let index = IndexDefinition { mode: mode.as_str().to_owned(), build: parameters, other };
         if mode.wants_graph() {
             // Sealed and merged first, so that one graph is built over all rows instead of one over each part.
-            self.group.ask(context, |answer| Event::Checkpoint { answer }).await?;
-            self.group.send(Event::WantMerge { collection: info.id })?;
-            self.wait_for_jobs(info.id).await?;
+            ask_each(&groups, |group| async move { group.merge_all(context, id).await }).await?;
         }
         self.set_index(context, info.id, Some(index)).await?;
-        if mode.wants_graph() { self.wait_for_jobs(info.id).await } else { Ok(()) }
+        if mode.wants_graph() {
+            ask_each(&groups, |group| async move { group.wait_for_jobs(id).await }).await?;
+        }
+        Ok(())
     }
 
     /// Goes back to exact scans by inner product.
@@ -64,33 +63,8 @@ impl Node {
             Reply::Updated { info, .. } => info,
             _ => return Err(NodeError::Internal("the catalogue answered another command")),
         };
-        self.log_schema(context, &info).await
-    }
-
-    /// Logs the catalogue's schema of a collection that the engine knows under an older one.
-    async fn log_schema(
-        &self,
-        context: &CallContext,
-        info: &lavandin_cluster::CollectionInfo,
-    ) -> Result<(), NodeError> {
-        let known = self.reader.view(info.id).map(|view| view.schema().version);
-        let Some(schema) = schema_of(info).filter(|schema| Some(schema.version) > known) else {
-            return Ok(());
-        };
-        let unnamed = CallContext { request_id: RequestId::NONE, ..*context };
-        match self.propose(&unnamed, Request::SetSchema { collection: info.id, schema }).await {
-            // Not open yet: its first write brings the schema along.
-            Err(NodeError::Rejected(Rejection::UnknownCollection)) => Ok(()),
-            other => other.map(drop),
-        }
-    }
-
-    /// Waits until the collection's merges and graph builds are done. Bounded by the work, not by a call's deadline: the
-    /// client waits for its index, and gives up by hanging up.
-    async fn wait_for_jobs(&self, collection: CollectionId) -> Result<(), NodeError> {
-        let (answer, complete) = oneshot::channel();
-        self.group.send(Event::AwaitIndex { collection, answer })?;
-        complete.await.unwrap_or(Err(NodeError::Stopping))
+        let (groups, info) = (self.groups_of(&info)?, &info);
+        ask_each(&groups, |group| async move { group.log_schema(context, info).await }).await.map(drop)
     }
 }
 

@@ -18,6 +18,8 @@ use std::time::Instant;
 pub(crate) struct Work {
     pub job: Job,
     pub moment: Option<Moment>,
+    /// Where the result goes: to the group whose job it is.
+    pub results: Sender<JobDone>,
 }
 
 /// The moment of which a checkpoint is, besides what its job holds.
@@ -52,21 +54,18 @@ pub(crate) struct JobBoard {
     pub cancel: AtomicBool,
 }
 
-/// The job threads.
+/// The way to the job threads, which all groups of a node share.
+#[derive(Clone)]
 pub(crate) struct Lanes {
     checkpoints: Sender<Work>,
     builds: Sender<Work>,
-    /// Keeps the results' queue open when the threads have ended.
-    _results: Sender<JobDone>,
 }
 
 impl Lanes {
-    /// Starts both threads; they end when the lanes are dropped. Results go to `results`, whose
-    /// length is bounded by the jobs' number. They hold `lock` for as long as they may write.
+    /// Starts both threads; they end when all handles are dropped. They hold `lock` for as long as they may write.
     pub(crate) fn start(
         threads: usize,
         board: &Arc<JobBoard>,
-        results: Sender<JobDone>,
         lock: &Arc<DataDirLock>,
     ) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         // The shard hands each job out once, so the queues hold at most a few per collection.
@@ -76,14 +75,14 @@ impl Lanes {
         for (name, work, threads) in
             [("lavandin-checkpoint", checkpoint_work, 1), ("lavandin-build", build_work, threads)]
         {
-            let (board, results, lock) = (Arc::clone(board), results.clone(), Arc::clone(lock));
+            let (board, lock) = (Arc::clone(board), Arc::clone(lock));
             let run = move || {
-                run_lane(&work, threads, &board, &results);
+                run_lane(&work, threads, &board);
                 drop(lock);
             };
             handles.push(thread::Builder::new().name(name.to_owned()).spawn(run)?);
         }
-        Ok((Self { checkpoints, builds, _results: results }, handles))
+        Ok((Self { checkpoints, builds }, handles))
     }
 
     pub(crate) fn send(&self, work: Work) {
@@ -93,8 +92,8 @@ impl Lanes {
     }
 }
 
-fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, results: &Sender<JobDone>) {
-    for Work { job, moment } in work {
+fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard) {
+    for Work { job, moment, results } in work {
         if board.cancel.load(Ordering::Acquire) {
             break;
         }
@@ -108,9 +107,8 @@ fn run_lane(work: &Receiver<Work>, threads: usize, board: &JobBoard, results: &S
         if result.is_ok() {
             tracing::debug!(job = job.name(), rows = job.rows(), "job done");
         }
-        if results.send(JobDone { job, moment, result }).is_err() {
-            break;
-        }
+        // A group that has stopped does not need it.
+        drop(results.send(JobDone { job, moment, result }));
     }
 }
 

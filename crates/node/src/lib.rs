@@ -8,12 +8,14 @@
 //! view and wait for no writer; every queue is bounded; every thread is joined by `shutdown`. Deliberately absent:
 //! HTTP and JSON (`server`, `wire`).
 
+mod allotment;
 mod databases;
 mod datasets;
 mod driver;
 mod error;
 mod group_client;
 mod group_state;
+mod groups;
 mod identity;
 mod index;
 mod jobs;
@@ -23,8 +25,11 @@ mod node_statistics;
 mod options;
 mod pool;
 mod reads;
+mod reservations;
+mod routing;
 mod shard_writer;
 mod writes;
+mod writes_over_groups;
 
 pub use databases::{CollectionInfo, RequireCollection};
 pub use datasets::{

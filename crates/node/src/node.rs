@@ -1,58 +1,49 @@
 //! Opening and stopping a node.
 //!
-//! Data directory: `LOCK`, `identity`, `metadata/` (the catalogue), `groups/1/` (log, checkpoints, segments).
+//! Data directory: `LOCK`, `identity`, `metadata/` (the catalogue), `groups/<number>/` (log, checkpoints, segments).
 
+use crate::allotment::{IdLeases, PlaceClock};
 use crate::datasets::DatasetRuntime;
-use crate::driver::{Alignment, CheckpointState, Driver, Event};
 use crate::error::NodeError;
-use crate::group_client::{GroupClient, collections_outcome};
-use crate::group_state::{GroupRequest, GroupState};
+use crate::group_client::GroupClient;
+use crate::groups::{GroupHost, LocalGroup};
 use crate::identity::{self, Identity};
-use crate::jobs::{JobBoard, Lanes};
 use crate::options::{CallContext, NodeOptions};
-use crate::pool::Pool;
+use crate::routing::Layout;
+use lavandin_cluster::{Catalogue, CollectionInfo, Command, GroupSeed};
 use lavandin_consensus::{Metadata, MetadataOptions};
-use lavandin_group::{GroupCopy, GroupOptions, Recovery};
-use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
-use lavandin_shard::{Outcome, Request, ShardReader};
-use lavandin_storage::{DataDirLock, Directory, LocalDirectory};
-use lavandin_types::GroupId;
-use std::path::{Path, PathBuf};
+use lavandin_plan::iterations::IterationsReader;
+use lavandin_storage::{DataDirLock, LocalDirectory};
+use lavandin_types::{GroupId, NodeId};
+use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::{oneshot, watch};
 
-/// The only group of a node alone.
-const GROUP: GroupId = GroupId::new(1);
+/// The group of a node alone; it is there before the cluster is formed.
+pub(crate) const FIRST_GROUP: GroupId = GroupId::new(1);
 
 /// A running node.
 pub struct Node {
     pub(crate) options: NodeOptions,
     pub(crate) identity: Identity,
     pub(crate) metadata: Metadata,
-    pub(crate) reader: ShardReader,
+    pub(crate) groups: Arc<GroupHost>,
+    /// Of the group that has the iterations.
     pub(crate) iterations: IterationsReader,
+    pub(crate) group: GroupClient,
+    pub(crate) id_leases: IdLeases,
+    pub(crate) place_clock: PlaceClock,
     pub(crate) datasets: Arc<DatasetRuntime>,
     /// Itself, for what runs in the background.
     me: Weak<Self>,
-    pub(crate) board: Arc<JobBoard>,
-    pub(crate) pool: Pool,
-    pub(crate) log_bytes: watch::Receiver<u64>,
-    failure: watch::Receiver<Option<NodeError>>,
-    pub(crate) group: GroupClient,
-    threads: Mutex<Vec<JoinHandle<()>>>,
     started: Instant,
-    /// Held as long as the node or one of its threads lives.
-    _lock: Arc<DataDirLock>,
 }
 
-/// What the blocking part of opening gives.
-struct Opened {
+/// A data directory that no other process has.
+struct Claimed {
     lock: Arc<DataDirLock>,
     identity: Identity,
-    copy: GroupCopy<GroupState>,
 }
 
 impl Node {
@@ -60,47 +51,106 @@ impl Node {
     /// is created if it does not exist; a second process is refused.
     pub async fn open(options: NodeOptions) -> Result<Arc<Self>, NodeError> {
         let blocking = options.clone();
-        let opened = tokio::task::spawn_blocking(move || open_directory(&blocking))
+        let claimed = tokio::task::spawn_blocking(move || claim(&blocking))
             .await
             .map_err(|_| NodeError::Internal("opening the data directory panicked"))??;
         let metadata_options = MetadataOptions {
             propose_timeout: options.request_timeout,
-            ..MetadataOptions::new(options.data_dir.join("metadata"), opened.identity.node)
+            ..MetadataOptions::new(options.data_dir.join("metadata"), claimed.identity.node)
         };
         let metadata = Metadata::open(metadata_options).await?;
-        if let Err(error) = check_catalogue(&options, &opened, &metadata) {
-            metadata.shutdown().await;
-            return Err(error);
-        }
-        let open_grants = opened.copy.consumer().iterations.recover();
-        let node = match Self::start(options, opened, metadata.clone()) {
-            Ok(node) => node,
+        match Self::start(options, claimed, &metadata).await {
+            Ok(node) => Ok(node),
             Err(error) => {
                 metadata.shutdown().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn start(
+        options: NodeOptions,
+        Claimed { lock, identity }: Claimed,
+        metadata: &Metadata,
+    ) -> Result<Arc<Self>, NodeError> {
+        let groups = Arc::new(GroupHost::new(&options, metadata, lock)?);
+        let started = Self::start_groups(&options, identity, metadata, &groups).await;
+        let (first, datasets) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                // The first failure is the one to tell.
+                drop(groups.shut_down().await);
                 return Err(error);
             }
         };
-        // What a crash left undone between the catalogue and the log.
-        let context = CallContext::new(node.options.request_timeout);
-        if let Err(error) = node.group.ask(&context, |answer| Event::Align { answer }).await {
-            // The first failure is the one to tell.
-            drop(node.shutdown().await);
-            return Err(error);
+        let node = Arc::new_cyclic(|me| Self {
+            datasets: Arc::new(datasets),
+            me: Weak::clone(me),
+            options,
+            identity,
+            metadata: metadata.clone(),
+            groups,
+            iterations: first.iterations.clone(),
+            group: first.client.clone(),
+            id_leases: IdLeases::default(),
+            place_clock: PlaceClock::default(),
+            started: Instant::now(),
+        });
+        match node.catch_up().await {
+            Ok(()) => Ok(node),
+            Err(error) => {
+                drop(node.shutdown().await);
+                Err(error)
+            }
         }
-        if let Err(error) = node.return_grants(&context, open_grants).await {
-            drop(node.shutdown().await);
-            return Err(error);
-        }
-        Ok(node)
     }
 
-    /// Gives back the batches that a former session handed out and of which nobody knows whether they arrived.
-    async fn return_grants(&self, context: &CallContext, grants: Vec<OpenGrant>) -> Result<(), NodeError> {
-        for OpenGrant { iteration, rank, number } in grants {
-            let request = iterations::Request::Return { iteration, rank, number };
-            self.group.propose_iterations(context, request).await?;
+    /// Opens the copies that this node has by the catalogue; before the cluster is formed, that of its first group.
+    async fn start_groups(
+        options: &NodeOptions,
+        identity: Identity,
+        metadata: &Metadata,
+        groups: &Arc<GroupHost>,
+    ) -> Result<(Arc<LocalGroup>, DatasetRuntime), NodeError> {
+        let catalogue = metadata.catalogue();
+        let mut wanted: Vec<GroupId> = groups_on(&catalogue, identity.node);
+        if !wanted.contains(&FIRST_GROUP) {
+            wanted.push(FIRST_GROUP);
+        }
+        open_groups(groups, wanted).await?;
+        let first = groups.get(FIRST_GROUP).ok_or(NodeError::Stopping)?;
+        let datasets = DatasetRuntime::open(
+            &options.datasets,
+            (&options.data_dir, options.threads),
+            first.client.clone(),
+            first.iterations.clone(),
+        )?;
+        Ok((first, datasets))
+    }
+
+    /// Does what a crash left undone between the catalogue and the logs.
+    async fn catch_up(&self) -> Result<(), NodeError> {
+        let context = CallContext::new(self.options.request_timeout);
+        if self.metadata.catalogue().cluster().is_some() {
+            self.add_groups(&context).await?;
+        }
+        for group in self.groups.all() {
+            group.align(&context).await?;
+            group.return_grants(&context).await?;
         }
         Ok(())
+    }
+
+    /// Adds groups to the cluster until it has as many as this node was told to begin with. They are for collections
+    /// that are created from now on.
+    pub(crate) async fn add_groups(&self, context: &CallContext) -> Result<(), NodeError> {
+        let (node, wanted) = (self.identity.node, self.options.groups);
+        for number in self.metadata.catalogue().groups().len()..wanted {
+            let seed = GroupSeed { name: format!("sg{number}"), members: vec![node], primary: node };
+            self.propose_command(context, Command::AddGroup(seed)).await?;
+        }
+        let here = groups_on(&self.metadata.catalogue(), node);
+        open_groups(&self.groups, here).await
     }
 
     /// This node, unless it is about to go.
@@ -108,78 +158,30 @@ impl Node {
         self.me.upgrade()
     }
 
-    fn start(options: NodeOptions, opened: Opened, metadata: Metadata) -> Result<Arc<Self>, NodeError> {
-        let Opened { lock, identity, copy } = opened;
-        // Bounded by `send`: what waits in a bounded channel when its receiver goes is kept, unanswered, until the
-        // senders go too.
-        let (events, received) = crossbeam_channel::unbounded();
-        let (results, results_seen) = crossbeam_channel::unbounded();
-        let board = Arc::new(JobBoard::default());
-        let no_thread = |_| NodeError::Internal("the system starts no more threads");
-        let (lanes, mut threads) =
-            Lanes::start(options.threads, &board, results, &lock).map_err(no_thread)?;
-        let (log_bytes, log_bytes_seen) = watch::channel(copy.log_bytes());
-        let (failure, failure_seen) = watch::channel(None);
-        let readers = copy.consumer().readers();
-        let driver = Driver {
-            copy,
-            alignment: Alignment { changes: metadata.changed(), last: Instant::now() },
-            metadata: metadata.clone(),
-            events: received,
-            results: results_seen,
-            lanes,
-            board: Arc::clone(&board),
-            log_bytes_max: options.log_bytes_max,
-            log_bytes,
-            failure,
-            checkpoint: CheckpointState::default(),
-            index_waiters: Vec::new(),
-            _lock: Arc::clone(&lock),
-        };
-        let builder = thread::Builder::new().name("lavandin-group-1".to_owned());
-        threads.push(builder.spawn(move || driver.run()).map_err(no_thread)?);
-        let group = GroupClient::new(events);
-        let (threads_max, data_dir) = (options.threads, &options.data_dir);
-        let datasets = DatasetRuntime::open(
-            &options.datasets,
-            (data_dir, threads_max),
-            group.clone(),
-            readers.iterations.clone(),
-        )?;
-        let datasets = Arc::new(datasets);
-        Ok(Arc::new_cyclic(|me| Self {
-            datasets,
-            me: Weak::clone(me),
-            pool: Pool::new(options.threads),
-            options,
-            identity,
-            metadata,
-            reader: readers.shard,
-            iterations: readers.iterations,
-            board,
-            log_bytes: log_bytes_seen,
-            failure: failure_seen,
-            group,
-            threads: Mutex::new(threads),
-            started: Instant::now(),
-            _lock: lock,
-        }))
-    }
-
     /// Whether the node serves.
     pub fn ready(&self) -> Result<(), NodeError> {
         if let Some(reason) = self.metadata.status().failure {
             return Err(lavandin_consensus::MetadataError::Stopped { reason }.into());
         }
-        if let Some(error) = &*self.failure.borrow() {
-            return Err(error.clone());
-        }
-        // The group's thread has ended.
-        self.failure.has_changed().map(drop).map_err(|_| NodeError::Stopping)
+        self.groups.ready()
+    }
+
+    /// The copy of a group on this node.
+    pub(crate) fn local_group(&self, group: GroupId) -> Result<Arc<LocalGroup>, NodeError> {
+        self.groups
+            .get(group)
+            .ok_or(NodeError::Internal("this node has no copy of a group that it was to read"))
+    }
+
+    /// The groups that a collection lies over, ascending.
+    pub(crate) fn groups_of(&self, info: &CollectionInfo) -> Result<Vec<Arc<LocalGroup>>, NodeError> {
+        let catalogue = self.metadata.catalogue();
+        let groups = Layout::of(&catalogue, info)?.table.groups();
+        groups.iter().map(|group| self.local_group(*group)).collect()
     }
 
     /// The catalogue of this moment.
-    pub fn catalogue(&self) -> Arc<lavandin_cluster::Catalogue> {
+    pub fn catalogue(&self) -> Arc<Catalogue> {
         self.metadata.catalogue()
     }
 
@@ -197,82 +199,42 @@ impl Node {
 
     /// Finishes accepted writes, syncs them and ends all threads. Later calls answer `Stopping`.
     pub async fn shutdown(&self) -> Result<(), NodeError> {
-        self.board.cancel.store(true, Ordering::Release);
+        self.groups.board.cancel.store(true, Ordering::Release);
         self.datasets.stop();
-        let (answer, stopped) = oneshot::channel();
-        let result = match self.group.stop(answer) {
-            true => stopped.await.unwrap_or(Ok(())),
-            false => Ok(()),
-        };
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        let joined =
-            tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok()));
+        let result = self.groups.shut_down().await;
         self.metadata.shutdown().await;
-        match joined.await {
-            Ok(true) => result,
-            _ => Err(NodeError::Internal("a thread of the node panicked")),
-        }
-    }
-
-    /// Sends a request to the group; the answer comes once it is durable and applied.
-    pub(crate) async fn propose(
-        &self,
-        context: &CallContext,
-        request: Request,
-    ) -> Result<Outcome, NodeError> {
-        let request = GroupRequest::Collections(request);
-        let answer = self.group.send_request(context.request_id, request)?;
-        collections_outcome(self.group.wait_for(context, answer).await?)
+        result
     }
 }
 
 impl Drop for Node {
-    /// Without a shutdown the threads end by themselves, the group's as soon as nobody can tell it anything any more.
+    /// Without a shutdown the threads end by themselves, the groups' as soon as nobody can tell them anything any more.
     fn drop(&mut self) {
-        self.board.cancel.store(true, Ordering::Release);
+        self.groups.board.cancel.store(true, Ordering::Release);
     }
 }
 
-/// Refuses records without a catalogue: they would be taken for dropped ones, and removed.
-fn check_catalogue(options: &NodeOptions, opened: &Opened, metadata: &Metadata) -> Result<(), NodeError> {
-    let collections = opened.copy.consumer().shard.collection_ids().len();
-    if metadata.catalogue().cluster().is_some() || collections == 0 {
-        return Ok(());
-    }
-    let reason = format!(
-        "it holds the records of {collections} collections, and its catalogue (metadata/) is empty; \
-         restore the catalogue from a backup"
-    );
-    Err(NodeError::DataDirectory { path: options.data_dir.clone(), reason })
+/// Opens copies on a thread that may wait for the disk.
+async fn open_groups(host: &Arc<GroupHost>, groups: Vec<GroupId>) -> Result<(), NodeError> {
+    let host = Arc::clone(host);
+    let open = move || groups.into_iter().try_for_each(|group| host.open(group).map(drop));
+    let opened = tokio::task::spawn_blocking(open).await;
+    opened.map_err(|_| NodeError::Internal("opening a group panicked"))?
 }
 
-fn open_directory(options: &NodeOptions) -> Result<Opened, NodeError> {
+/// The groups of which a node has a copy.
+fn groups_on(catalogue: &Catalogue, node: NodeId) -> Vec<GroupId> {
+    catalogue.groups().filter(|group| group.members.contains(&node)).map(|group| group.id).collect()
+}
+
+fn claim(options: &NodeOptions) -> Result<Claimed, NodeError> {
     let unusable = |reason: &dyn std::fmt::Display| NodeError::DataDirectory {
         path: options.data_dir.clone(),
         reason: reason.to_string(),
     };
-    let group_dir: PathBuf = options.data_dir.join("groups").join(GROUP.get().to_string());
-    std::fs::create_dir_all(&group_dir).map_err(|error| unusable(&error))?;
+    std::fs::create_dir_all(&options.data_dir).map_err(|error| unusable(&error))?;
     let lock = Arc::new(DataDirLock::acquire(&options.data_dir).map_err(|error| unusable(&error))?);
     let root = LocalDirectory::new(&options.data_dir).map_err(|error| unusable(&error))?;
     let identity = identity::load_or_create(&root)?;
-    let directory: Arc<dyn Directory> =
-        Arc::new(LocalDirectory::new(&group_dir).map_err(|error| unusable(&error))?);
-    let limits = options.limits.of_collection();
-    let make = |payload: Option<&[u8]>| GroupState::open(Arc::clone(&directory), limits, payload);
-    let mut copy =
-        GroupCopy::open(Arc::clone(&directory), GroupOptions::new(GROUP, options.durability), make)?;
-    copy.consumer_mut().shard.publish();
-    report(copy.recovery());
-    Ok(Opened { lock, identity, copy })
-}
-
-/// Tells the operator what opening the group met.
-fn report(recovery: &Recovery) {
-    if let Some(cut) = &recovery.cut {
-        tracing::warn!(?cut, "the log had a torn end, which was cut off; nothing acknowledged was lost");
-    }
-    if let Some(damage) = &recovery.damaged_checkpoint {
-        tracing::error!(%damage, "the newest checkpoint is damaged; an older one and the log stood in for it");
-    }
+    Ok(Claimed { lock, identity })
 }

@@ -1,7 +1,11 @@
 //! Numbers about the node and its collections, for metrics and status calls.
 
 use crate::error::NodeError;
+use crate::groups::LocalGroup;
 use crate::node::Node;
+use crate::options::CallContext;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,16 +16,39 @@ pub struct CollectionStatistics {
     pub live: u64,
     pub deleted: u64,
     pub max_int_id: Option<u64>,
+    /// A string id was ever written.
+    pub has_string_ids: bool,
     /// Records ever inserted.
     pub ever_written: u64,
-    /// The id that the server would allot next.
-    pub next_id: u64,
     /// 0 before it is known.
     pub dim: u32,
     /// Records that a graph index covers.
     pub indexed_rows: u64,
     pub segments: u64,
     pub bytes: u64,
+}
+
+impl CollectionStatistics {
+    /// The id that the server would allot next.
+    pub fn next_id(&self) -> u64 {
+        self.max_int_id.map_or(0, |largest| largest.saturating_add(1)).max(self.ever_written)
+    }
+
+    /// Of two groups' parts together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            rows: self.rows + other.rows,
+            live: self.live + other.live,
+            deleted: self.deleted + other.deleted,
+            max_int_id: self.max_int_id.max(other.max_int_id),
+            has_string_ids: self.has_string_ids || other.has_string_ids,
+            ever_written: self.ever_written + other.ever_written,
+            dim: self.dim.max(other.dim),
+            indexed_rows: self.indexed_rows + other.indexed_rows,
+            segments: self.segments + other.segments,
+            bytes: self.bytes + other.bytes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -100,28 +127,18 @@ impl Node {
         }
     }
 
-    pub fn collection_statistics(
+    /// Of all groups that have a part of the collection.
+    pub async fn collection_statistics(
         &self,
+        _context: &CallContext,
         database: &str,
         name: &str,
     ) -> Result<CollectionStatistics, NodeError> {
         let info = self.lookup(database, name)?;
-        let Some(view) = self.reader.view(info.id) else {
-            return Ok(CollectionStatistics { dim: info.dim, ..CollectionStatistics::default() });
-        };
-        let all = view.statistics();
-        Ok(CollectionStatistics {
-            rows: all.live + all.deleted,
-            live: all.live,
-            deleted: all.deleted,
-            max_int_id: all.max_int,
-            ever_written: all.ever_written,
-            next_id: all.max_int.map_or(0, |largest| largest.saturating_add(1)).max(all.ever_written),
-            dim: all.dim,
-            indexed_rows: all.indexed_rows,
-            segments: all.segments,
-            bytes: all.bytes,
-        })
+        let groups = self.groups_of(&info)?;
+        let parts = groups.iter().map(|group| group.collection_statistics(info.id));
+        let start = CollectionStatistics { dim: info.dim, ..CollectionStatistics::default() };
+        Ok(parts.fold(start, CollectionStatistics::plus))
     }
 
     pub fn statistics(&self) -> NodeStatistics {
@@ -129,24 +146,30 @@ impl Node {
         let mut all = NodeStatistics {
             databases: catalogue.databases().len() as u64,
             collections: catalogue.collections().len() as u64,
-            log_bytes: *self.log_bytes.borrow(),
+            log_bytes: self.groups.all().iter().map(|group| *group.log_bytes.borrow()).sum(),
             jobs: self.job_statistics(),
             uptime: self.uptime(),
             ..NodeStatistics::default()
         };
-        for view in self.reader.collections().into_iter().filter_map(|id| self.reader.view(id)) {
+        let mut open = BTreeSet::new();
+        let of_group = |group: Arc<LocalGroup>| {
+            let views = group.shard.collections().into_iter();
+            views.filter_map(|id| Some((id, group.shard.view(id)?))).collect::<Vec<_>>()
+        };
+        for (id, view) in self.groups.all().into_iter().flat_map(of_group) {
             let one = view.statistics();
-            all.open_collections += 1;
+            open.insert(id);
             all.records += one.live;
             all.deleted_records += one.deleted;
             all.segment_bytes += one.bytes;
             all.index_bytes += one.index_bytes;
         }
+        all.open_collections = open.len() as u64;
         all
     }
 
     fn job_statistics(&self) -> JobStatistics {
-        let board = &*self.board;
+        let board = &*self.groups.board;
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         JobStatistics {
             builds_started: load(&board.graphs_started),

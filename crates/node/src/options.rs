@@ -47,6 +47,8 @@ pub struct NodeOptions {
     pub limits: Limits,
     /// Threads for long reads and index builds.
     pub threads: usize,
+    /// Shard groups that the cluster has at least. A node alone keeps all of them; each writes a log of its own.
+    pub groups: usize,
     /// The deadline of a call that brings none.
     pub request_timeout: Duration,
     /// The log is checkpointed when it is this large, which bounds the replay at a start.
@@ -62,6 +64,7 @@ impl NodeOptions {
             durability: Durability::Fsync,
             limits: Limits::default(),
             threads,
+            groups: 1,
             request_timeout: Duration::from_secs(300),
             log_bytes_max: 256 << 20,
             datasets: DatasetOptions::new(threads),

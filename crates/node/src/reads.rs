@@ -1,10 +1,15 @@
-//! Searches and other reads: from a view, on the calling task when short, else on the pool.
+//! Searches and other reads of collections: each group that has a part is asked, and the answers are merged.
 
+use crate::databases::metric_of;
 use crate::error::NodeError;
+use crate::groups::{LocalGroup, ask_each};
 use crate::node::Node;
 use crate::options::CallContext;
-use lavandin_shard::{Hit, Record, SearchProfile, SearchRequest, SearchResult, View, Which};
-use lavandin_types::RecordId;
+use crate::routing::{Layout, merge};
+use lavandin_cluster::CollectionInfo;
+use lavandin_shard::{FieldKinds, Hit, ReadError, Record, SearchProfile, SearchResult, Which};
+use lavandin_types::{CollectionId, RecordId};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A search of one or more queries.
@@ -39,29 +44,44 @@ impl Node {
         search: Search,
     ) -> Result<SearchReply, NodeError> {
         let info = self.lookup(database, name)?;
+        let id = info.id;
         self.check_search(&search)?;
-        let Some(view) = self.reader.view(info.id) else {
-            return empty(&search, info.dim);
-        };
-        let dim = view.schema().dim;
-        if search.queries.len() != search.count * dim as usize {
-            let got = search.queries.len().checked_div(search.count).unwrap_or(0);
-            return Err(lavandin_shard::ReadError::DimensionMismatch { expected: dim, got }.into());
-        }
+        check_dimension(&info, &search.queries, search.count)?;
         if search.count == 0 {
+            check_filter(search.filter.as_deref())?;
             return Ok(SearchReply::default());
         }
-        let request = SearchRequest {
-            queries: search.queries,
-            k: search.k,
-            filter: search.filter,
-            probe: search.probe,
-            with_fields: search.with_fields,
-            use_graph: true,
-            threads: 1,
+        let groups = self.groups_of(&info)?;
+        let (k, count, filter) = (search.k, search.count, search.filter.clone());
+        let mut parts: Vec<SearchResult> = match &groups[..] {
+            [only] => only.search(context, info.id, search, None).await?.into_iter().collect(),
+            _ => {
+                let fields = fields_over(&groups, id)?;
+                let answers = ask_each(&groups, |group| {
+                    let (search, fields) = (search.clone(), Some(Arc::clone(&fields)));
+                    async move { group.search(context, id, search, fields).await }
+                });
+                answers.await?.into_iter().flatten().collect()
+            }
         };
-        let result = self.run_search(context, view, request, search.count).await?;
-        Ok(SearchReply { results: result.hits, profile: result.profile })
+        match parts.len() {
+            0 => {
+                // Nothing was ever written. Filters are checked for form all the same.
+                check_filter(filter.as_deref())?;
+                let profile = SearchProfile { path: "flat".to_owned(), ..SearchProfile::default() };
+                Ok(SearchReply { results: vec![Vec::new(); count], profile })
+            }
+            1 => {
+                let SearchResult { hits, profile } = parts.swap_remove(0);
+                Ok(SearchReply { results: hits, profile })
+            }
+            _ => {
+                let (hits, profiles): (Vec<_>, Vec<_>) =
+                    parts.into_iter().map(|part| (part.hits, part.profile)).unzip();
+                let results = merge::hits(metric_of(&info), k, hits);
+                Ok(SearchReply { results, profile: merge::profiles(profiles) })
+            }
+        }
     }
 
     /// The live records within a threshold, nearest first, at most `max_results`. Exact.
@@ -75,16 +95,16 @@ impl Node {
         max_results: usize,
     ) -> Result<Vec<Hit>, NodeError> {
         let info = self.lookup(database, name)?;
-        let Some(view) = self.reader.view(info.id) else {
-            if info.dim > 0 && query.len() != info.dim as usize {
-                let (expected, got) = (info.dim, query.len());
-                return Err(lavandin_shard::ReadError::DimensionMismatch { expected, got }.into());
-            }
-            return Ok(Vec::new());
-        };
-        let bytes = view.scan_bytes();
-        let run = move || lavandin_shard::search_range(&view, &query, threshold, max_results);
-        Ok(self.pool.run(context, bytes, run).await??)
+        let id = info.id;
+        check_dimension(&info, &query, 1)?;
+        let groups = self.groups_of(&info)?;
+        let limits = (threshold, max_results);
+        let answers = ask_each(&groups, |group| {
+            let query = query.clone();
+            async move { Ok(vec![group.search_range(context, id, query, limits).await?]) }
+        });
+        let merged = merge::hits(metric_of(&info), max_results, answers.await?);
+        Ok(merged.into_iter().flatten().collect())
     }
 
     /// Records by id, by filter, or from either end.
@@ -97,18 +117,53 @@ impl Node {
         with_vectors: bool,
     ) -> Result<Vec<Record>, NodeError> {
         let info = self.lookup(database, name)?;
-        let Some(view) = self.reader.view(info.id) else {
-            return match which {
-                Which::Ids(ids) if !ids.is_empty() => {
-                    Err(lavandin_shard::ReadError::UnknownId(ids[0].clone()).into())
+        if let Which::Ids(ids) = which {
+            return self.records_by_id(context, &info, ids, with_vectors).await;
+        }
+        let id = info.id;
+        let groups = self.groups_of(&info)?;
+        let fields = if groups.len() > 1 { Some(fields_over(&groups, id)?) } else { None };
+        let answers = ask_each(&groups, |group| {
+            let asked = (which.clone(), fields.clone());
+            async move { group.records(context, id, asked, with_vectors).await }
+        });
+        let mut parts: Vec<Vec<Record>> = answers.await?.into_iter().flatten().collect();
+        match (parts.len(), &which) {
+            (0, Which::Matching(text)) => Ok(lavandin_shard::check_filter(text).map(|()| Vec::new())?),
+            (1, _) => Ok(parts.swap_remove(0)),
+            _ => Ok(merge::records(&which, parts)),
+        }
+    }
+
+    /// In the order asked; an unknown or deleted id is an error that names it.
+    async fn records_by_id(
+        &self,
+        context: &CallContext,
+        info: &CollectionInfo,
+        ids: Vec<RecordId>,
+        with_vectors: bool,
+    ) -> Result<Vec<Record>, NodeError> {
+        let catalogue = self.metadata.catalogue();
+        let layout = Layout::of(&catalogue, info)?;
+        let (id, order) = (info.id, ids.clone());
+        let asked = layout.split_ids(ids).into_iter().map(|(group, ids)| {
+            let group = self.local_group(group);
+            async move {
+                let unknown = ids.first().cloned();
+                match (group?.records(context, id, (Which::Ids(ids), None), with_vectors).await?, unknown) {
+                    (Some(records), _) => Ok::<_, NodeError>(records),
+                    (None, Some(id)) => Err(ReadError::UnknownId(id).into()),
+                    (None, None) => Ok(Vec::new()),
                 }
-                Which::Matching(text) => Ok(lavandin_shard::check_filter(&text).map(|()| Vec::new())?),
-                _ => Ok(Vec::new()),
-            };
-        };
-        let bytes = if let Which::Ids(ids) = &which { ids.len() as u64 * 1024 } else { view.scan_bytes() };
-        let run = move || lavandin_shard::records(&view, &which, with_vectors);
-        Ok(self.pool.run(context, bytes, run).await??)
+            }
+        });
+        let parts: Vec<Vec<Record>> = futures_util::future::try_join_all(asked).await?;
+        if parts.len() <= 1 {
+            return Ok(parts.into_iter().flatten().collect());
+        }
+        let found: HashMap<RecordId, Record> =
+            parts.into_iter().flatten().map(|record| (record.id.clone(), record)).collect();
+        Ok(order.iter().filter_map(|id| found.get(id).cloned()).collect())
     }
 
     /// The ids of deleted records that can be restored.
@@ -119,11 +174,15 @@ impl Node {
         name: &str,
     ) -> Result<Vec<RecordId>, NodeError> {
         let info = self.lookup(database, name)?;
-        let Some(view) = self.reader.view(info.id) else {
-            return Ok(Vec::new());
-        };
-        let bytes = view.scan_bytes();
-        self.pool.run(context, bytes, move || lavandin_shard::deleted_ids(&view)).await
+        let (id, groups) = (info.id, self.groups_of(&info)?);
+        let answers = ask_each(&groups, |group| async move { group.deleted_ids(context, id).await });
+        let mut parts = answers.await?;
+        if parts.len() == 1 {
+            return Ok(parts.swap_remove(0));
+        }
+        let mut all: Vec<RecordId> = parts.into_iter().flatten().collect();
+        all.sort_unstable();
+        Ok(all)
     }
 
     /// Whether a live record has the id.
@@ -135,16 +194,21 @@ impl Node {
         id: RecordId,
     ) -> Result<bool, NodeError> {
         let info = self.lookup(database, name)?;
-        Ok(self.reader.view(info.id).is_some_and(|view| lavandin_shard::contains(&view, &id)))
+        let catalogue = self.metadata.catalogue();
+        let owner = Layout::of(&catalogue, &info)?.owner(id.as_ref());
+        Ok(self.local_group(owner)?.contains(info.id, &id))
     }
 
     /// The names of all fields, in the order in which they first appeared.
-    pub fn field_names(&self, database: &str, name: &str) -> Result<Vec<String>, NodeError> {
+    pub async fn field_names(
+        &self,
+        _context: &CallContext,
+        database: &str,
+        name: &str,
+    ) -> Result<Vec<String>, NodeError> {
         let info = self.lookup(database, name)?;
-        match self.reader.view(info.id) {
-            Some(view) => Ok(lavandin_shard::field_names(&view)?),
-            None => Ok(Vec::new()),
-        }
+        let fields = fields_over(&self.groups_of(&info)?, info.id)?;
+        Ok(Arc::unwrap_or_clone(fields).names().collect())
     }
 
     fn check_search(&self, search: &Search) -> Result<(), NodeError> {
@@ -160,70 +224,26 @@ impl Node {
         }
         Ok(())
     }
-
-    /// Short searches in place; long ones on the pool, many queries split over its threads.
-    async fn run_search(
-        &self,
-        context: &CallContext,
-        view: Arc<View>,
-        mut request: SearchRequest,
-        count: usize,
-    ) -> Result<SearchResult, NodeError> {
-        let bytes = view.search_bytes(&request).saturating_mul(count as u64);
-        let parts = self.pool.threads.min(count.div_ceil(QUERIES_PER_PART_MIN));
-        if parts <= 1 {
-            let spare = self.pool.take_spare(bytes);
-            request.threads += spare.as_ref().map_or(0, |permit| permit.num_permits());
-            let run = move || {
-                let result = lavandin_shard::search(&view, &request);
-                drop(spare);
-                result
-            };
-            return Ok(self.pool.run(context, bytes, run).await??);
-        }
-        let dim = view.schema().dim as usize;
-        let per_part = count.div_ceil(parts);
-        let pieces: Vec<SearchRequest> = request
-            .queries
-            .chunks(per_part * dim)
-            .map(|queries| SearchRequest { queries: queries.to_vec(), ..without_queries(&request) })
-            .collect();
-        let mut whole = SearchResult::default();
-        let mut running = Vec::new();
-        for piece in pieces {
-            let view = Arc::clone(&view);
-            let share = bytes / parts as u64;
-            // Started together, so that the pool's threads run beside each other.
-            running
-                .push(self.pool.start(context, share, move || lavandin_shard::search(&view, &piece)).await?);
-        }
-        for part in running {
-            let part = part.wait(context).await??;
-            whole.profile.scanned_vectors += part.profile.scanned_vectors;
-            let scanned = whole.profile.scanned_vectors;
-            whole.profile = SearchProfile { scanned_vectors: scanned, ..part.profile };
-            whole.hits.extend(part.hits);
-        }
-        Ok(whole)
-    }
 }
 
-/// Fewer queries than this are not worth a thread of their own.
-const QUERIES_PER_PART_MIN: usize = 16;
-
-fn without_queries(request: &SearchRequest) -> SearchRequest {
-    SearchRequest { queries: Vec::new(), filter: request.filter.clone(), ..*request }
+/// The fields of a collection's records in all groups: what a filter may name, whichever group a record is in.
+fn fields_over(groups: &[Arc<LocalGroup>], collection: CollectionId) -> Result<Arc<FieldKinds>, NodeError> {
+    let mut all = FieldKinds::default();
+    for group in groups {
+        all.merge(&group.field_kinds(collection)?);
+    }
+    Ok(Arc::new(all))
 }
 
-/// The answer of a collection that nothing was ever written to. Filters are checked for form all the same.
-fn empty(search: &Search, dim: u32) -> Result<SearchReply, NodeError> {
-    if let Some(text) = &search.filter {
-        lavandin_shard::check_filter(text)?;
+/// Refuses queries of another dimension than the collection's, once that is fixed.
+fn check_dimension(info: &CollectionInfo, queries: &[f32], count: usize) -> Result<(), NodeError> {
+    if info.dim > 0 && queries.len() != count * info.dim as usize {
+        let got = queries.len().checked_div(count).unwrap_or(0);
+        return Err(ReadError::DimensionMismatch { expected: info.dim, got }.into());
     }
-    if dim > 0 && search.queries.len() != search.count * dim as usize {
-        let got = search.queries.len().checked_div(search.count).unwrap_or(0);
-        return Err(lavandin_shard::ReadError::DimensionMismatch { expected: dim, got }.into());
-    }
-    let profile = SearchProfile { path: "flat".to_owned(), ..SearchProfile::default() };
-    Ok(SearchReply { results: vec![Vec::new(); search.count], profile })
+    Ok(())
+}
+
+fn check_filter(text: Option<&str>) -> Result<(), NodeError> {
+    Ok(text.map_or(Ok(()), lavandin_shard::check_filter)?)
 }

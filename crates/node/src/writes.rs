@@ -1,16 +1,15 @@
 //! Changes of records.
 
 use crate::databases::schema_of;
-use crate::driver::Event;
 use crate::error::NodeError;
-use crate::group_state::GroupRequest;
+use crate::groups::ask_each;
 use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{CollectionInfo, Command, Reply};
 use lavandin_group::Consumer;
 use lavandin_shard::{Change, Outcome, RecordBatch, Request, Shard};
 use lavandin_storage::MemoryDirectory;
-use lavandin_types::{Metric, RequestId};
+use lavandin_types::Metric;
 use std::sync::Arc;
 
 impl Node {
@@ -37,28 +36,16 @@ impl Node {
                 info = self.fix_dimension(context, info, batch.vectors.dim).await?;
             }
         }
-        let opening = if self.reader.view(info.id).is_some() {
-            None
-        } else if batch.is_none() {
-            // Nothing was ever written, so there is nothing to delete, restore or remove.
-            return Ok(Outcome::Count(0));
-        } else {
-            let schema = schema_of(&info).ok_or(NodeError::Internal("a collection has no dimension"))?;
-            let open = Request::Open { collection: info.id, schema };
-            Some(self.group.send_request(RequestId::NONE, GroupRequest::Collections(open))?)
-        };
-        let changed = self.propose(context, Request::Change { collection: info.id, change }).await;
-        if let Some(opening) = opening {
-            // The change is staged behind the opening; if that failed, its reason is the one to tell.
-            self.group.wait_for(context, opening).await?;
+        match &self.groups_of(&info)?[..] {
+            [only] => only.change(context, &info, change).await,
+            _ => self.change_over_groups(context, info, change).await,
         }
-        changed
     }
 
     /// Puts everything acknowledged onto stable storage; under `Durability::Fsync` it is there already.
     pub async fn flush(&self, context: &CallContext, database: &str, name: &str) -> Result<(), NodeError> {
-        self.lookup(database, name)?;
-        self.group.ask(context, |answer| Event::Flush { answer }).await
+        let groups = self.groups_of(&*self.lookup(database, name)?)?;
+        ask_each(&groups, |group| async move { group.flush(context).await }).await.map(drop)
     }
 
     /// Seals growing segments and writes a checkpoint, after which a start replays next to nothing.
@@ -68,8 +55,8 @@ impl Node {
         database: &str,
         name: &str,
     ) -> Result<(), NodeError> {
-        self.lookup(database, name)?;
-        self.group.ask(context, |answer| Event::Checkpoint { answer }).await
+        let groups = self.groups_of(&*self.lookup(database, name)?)?;
+        ask_each(&groups, |group| async move { group.checkpoint(context).await }).await.map(drop)
     }
 
     async fn fix_dimension(
@@ -108,7 +95,7 @@ impl Node {
             shard.prepare(Request::Change { collection, change }, &mut op)?;
             Ok(())
         };
-        self.pool.run(context, bytes, run).await?
+        self.groups.pool.run(context, bytes, run).await?
     }
 
     fn check_batch(&self, batch: &RecordBatch) -> Result<(), NodeError> {

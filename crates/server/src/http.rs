@@ -7,7 +7,7 @@ mod error;
 mod name;
 mod serve;
 
-pub(crate) use call::{Call, aside, count_of, octets, reply, with_type};
+pub(crate) use call::{Call, aside, octets, reply, with_type};
 pub(crate) use dialect::Dialect;
 pub(crate) use error::ApiError;
 pub(crate) use name::RequestNames;

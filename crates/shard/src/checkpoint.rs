@@ -2,8 +2,8 @@
 //! the segments' files, which are written and synced before the payload that names them.
 //!
 //! ```text
-//! payload    = u32 version (1), u64 next segment id, u32 count, collections
-//! collection = u64 id, schema (see `op`), u64 next ordinal, u8 has_max, u64 largest integer id, u8 has_strings,
+//! payload    = u32 version (2), u64 next segment id, u32 count, collections
+//! collection = u64 id, schema (see `op`), u64 next ordinal, u64 records ever inserted, u8 has_max, u64 largest integer id, u8 has_strings,
 //!              16 bytes digest, u64 sequence, u32 count, segments
 //! segment    = u64 id, u32 rows, dead set, deleted set (see `stored_set`)
 //! ```
@@ -22,7 +22,8 @@ use lavandin_types::{CollectionId, SegmentId, Selection, SequenceNumber};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const VERSION: u32 = 1;
+/// Version 1 had no number of records ever inserted: it was the next ordinal.
+const VERSION: u32 = 2;
 const MALFORMED: &str = "its payload is malformed";
 pub(crate) const SEGMENTS: &str = "segments";
 
@@ -47,6 +48,7 @@ pub(crate) fn encode(next_segment: SegmentId, parts: &[CollectionPart<'_>]) -> V
         out.extend_from_slice(&saved.id.to_le_bytes());
         encode_schema(&saved.schema, &mut out);
         out.extend_from_slice(&saved.next_ordinal.to_le_bytes());
+        out.extend_from_slice(&saved.ever_written.to_le_bytes());
         out.push(u8::from(saved.max_int.is_some()));
         out.extend_from_slice(&saved.max_int.unwrap_or(0).to_le_bytes());
         out.push(u8::from(saved.has_strings));
@@ -90,15 +92,15 @@ fn decode(directory: &dyn Directory, payload: &[u8]) -> Result<Loaded, Damage> {
     let malformed = || Damage::new("checkpoint", MALFORMED);
     let mut rest = payload;
     let version = read_u32(&mut rest).ok_or_else(malformed)?;
-    if version != VERSION {
-        let what = format!("version {version} is not one this program reads (it reads {VERSION})");
+    if !(1..=VERSION).contains(&version) {
+        let what = format!("version {version} is not one this program reads (it reads 1 to {VERSION})");
         return Err(Damage::new("checkpoint", what));
     }
     let next_segment = SegmentId::new(read_u64(&mut rest).ok_or_else(malformed)?);
     let count = read_u32(&mut rest).ok_or_else(malformed)?;
     let mut collections = Vec::new();
     for _ in 0..count {
-        let (mut saved, places) = decode_collection(&mut rest).ok_or_else(malformed)?;
+        let (mut saved, places) = decode_collection(&mut rest, version).ok_or_else(malformed)?;
         for place in places {
             saved.segments.push(open_segment(directory, &saved.schema, place)?);
         }
@@ -114,10 +116,11 @@ struct Place<'a> {
     deleted: StoredSet<'a>,
 }
 
-fn decode_collection<'a>(rest: &mut &'a [u8]) -> Option<(Saved, Vec<Place<'a>>)> {
+fn decode_collection<'a>(rest: &mut &'a [u8], version: u32) -> Option<(Saved, Vec<Place<'a>>)> {
     let id = CollectionId::new(read_u64(rest)?);
     let schema = decode_schema(rest)?;
     let next_ordinal = read_u64(rest)?;
+    let ever_written = if version == 1 { next_ordinal } else { read_u64(rest)? };
     let has_max = take(rest, 1)?[0] == 1;
     let max_int = Some(read_u64(rest)?).filter(|_| has_max);
     let has_strings = take(rest, 1)?[0] == 1;
@@ -130,8 +133,18 @@ fn decode_collection<'a>(rest: &mut &'a [u8]) -> Option<(Saved, Vec<Place<'a>>)>
     }
     let digest = MultisetHash::from_value(digest);
     let (segments, incomplete) = (Vec::new(), None);
-    let saved =
-        Saved { id, schema, next_ordinal, max_int, has_strings, digest, segments, incomplete, sequence };
+    let saved = Saved {
+        id,
+        schema,
+        next_ordinal,
+        ever_written,
+        max_int,
+        has_strings,
+        digest,
+        segments,
+        incomplete,
+        sequence,
+    };
     Some((saved, places))
 }
 

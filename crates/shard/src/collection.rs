@@ -20,6 +20,9 @@ use std::sync::Arc;
 /// Integer ids from here on never steer which ids the server allots (SETTLED 15).
 pub(crate) const ALLOTTED_END: u64 = 1 << 63;
 
+/// Places in the order of insertion are given up to here, so that counting on never overflows.
+const PLACE_MAX: u64 = 1 << 62;
+
 pub(crate) struct Collection {
     pub(crate) id: CollectionId,
     pub(crate) schema: Arc<Schema>,
@@ -27,6 +30,8 @@ pub(crate) struct Collection {
     pub(crate) segments: Vec<Segment>,
     growing: Option<GrowingWriter>,
     pub(crate) next_ordinal: u64,
+    /// Records ever inserted.
+    pub(crate) ever_written: u64,
     pub(crate) max_int: Option<u64>,
     /// A string id was ever written.
     pub(crate) has_strings: bool,
@@ -54,6 +59,7 @@ pub(crate) struct Saved {
     pub id: CollectionId,
     pub schema: Schema,
     pub next_ordinal: u64,
+    pub ever_written: u64,
     pub max_int: Option<u64>,
     pub has_strings: bool,
     pub digest: MultisetHash,
@@ -69,6 +75,7 @@ impl Collection {
             id,
             schema,
             next_ordinal: 0,
+            ever_written: 0,
             max_int: None,
             has_strings: false,
             digest: MultisetHash::default(),
@@ -89,9 +96,10 @@ impl Collection {
             deleted,
             max_int: saved.max_int,
             has_strings: saved.has_strings,
-            ever_written: saved.next_ordinal,
+            ever_written: saved.ever_written,
             sequence: saved.sequence,
             damage: None,
+            known_fields: None,
         };
         Self {
             id: saved.id,
@@ -99,6 +107,7 @@ impl Collection {
             segments: view.segments.clone(),
             growing: None,
             next_ordinal: saved.next_ordinal,
+            ever_written: saved.ever_written,
             max_int: view.max_int,
             has_strings: view.has_strings,
             live: view.live,
@@ -131,7 +140,7 @@ impl Collection {
     /// ever inserted.
     pub(crate) fn next_allotted(&self, pending_max: Option<u64>, pending_rows: u64) -> u64 {
         let above = self.max_int.max(pending_max).map_or(0, |largest| largest + 1);
-        above.max(self.next_ordinal + pending_rows)
+        above.max(self.ever_written + pending_rows)
     }
 
     pub(crate) fn sequence(&self) -> SequenceNumber {
@@ -169,7 +178,7 @@ impl Collection {
         self.open_growing();
         let first = self.growing_rows();
         let mut kept = Vec::new();
-        for (id, vector) in rows.ids.iter().zip(vectors.chunks_exact(vector_bytes)) {
+        for (row, (id, vector)) in rows.ids.iter().zip(vectors.chunks_exact(vector_bytes)).enumerate() {
             let given = fields.as_mut().and_then(next_fields);
             let mut ordinal = self.next_ordinal;
             let mut row_fields = given;
@@ -184,7 +193,10 @@ impl Collection {
                 }
                 self.bury(segment, row);
             } else {
-                self.next_ordinal += 1;
+                let least = rows.places.map_or(0, |places| places.of(row));
+                ordinal = ordinal.max(least.min(PLACE_MAX));
+                self.next_ordinal = ordinal + 1;
+                self.ever_written += 1;
             }
             self.digest.add(record_hash(id, vector, row_fields.unwrap_or_default()));
             self.live += 1;
@@ -355,9 +367,10 @@ impl Collection {
             deleted: self.deleted,
             max_int: self.max_int,
             has_strings: self.has_strings,
-            ever_written: self.next_ordinal,
+            ever_written: self.ever_written,
             sequence: self.sequence,
             damage: self.damage.clone(),
+            known_fields: None,
         }
     }
 

@@ -39,23 +39,47 @@ pub(crate) fn allowed(view: &View, text: Option<&str>) -> Result<Allowed, ReadEr
 /// Parses a filter and binds it to the fields that the view's records have had.
 fn bind_to(view: &View, text: &str) -> Result<Filter, ReadError> {
     let expression = parse(text)?;
-    Ok(bind(&expression, &field_kinds(view))?)
+    Ok(bind(&expression, &unverified_field_kinds(view).0)?)
 }
 
-/// The names of all fields, in the order in which they first appeared, and the kinds each has held.
-pub(crate) fn field_kinds(view: &View) -> Vec<(String, Kinds)> {
-    let mut all: Vec<(String, Kinds)> = Vec::new();
-    let mut add = |name: &str, kinds: Kinds| match all.iter_mut().find(|(known, _)| known == name) {
-        Some((_, known)) => *known = known.union(kinds),
-        None => all.push((name.to_owned(), kinds)),
-    };
+/// The names of fields, in the order in which they first appeared, and the kinds that each has held.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldKinds(Vec<(String, Kinds)>);
+
+impl FieldKinds {
+    pub fn names(self) -> impl Iterator<Item = String> {
+        self.0.into_iter().map(|(name, _)| name)
+    }
+
+    /// Takes in what others have held.
+    pub fn merge(&mut self, other: &Self) {
+        other.0.iter().for_each(|(name, kinds)| self.add(name, *kinds));
+    }
+
+    fn add(&mut self, name: &str, kinds: Kinds) {
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some((_, known)) => *known = known.union(kinds),
+            None => self.0.push((name.to_owned(), kinds)),
+        }
+    }
+}
+
+/// The fields of all records of a view, and those that it was told of (see `View::knowing`).
+pub fn field_kinds(view: &View) -> Result<FieldKinds, ReadError> {
+    view.verify()?;
+    Ok(unverified_field_kinds(view))
+}
+
+fn unverified_field_kinds(view: &View) -> FieldKinds {
+    let mut all = FieldKinds::default();
     for segment in &view.segments {
         let kinds = match &segment.rows {
             Rows::Growing(rows) => rows.fields.view(segment.len).schema(),
             Rows::Sealed(rows) => rows.fields.schema(),
         };
-        kinds.iter().for_each(|(name, kinds)| add(name, *kinds));
+        kinds.iter().for_each(|(name, kinds)| all.add(name, *kinds));
     }
+    view.known_fields.iter().for_each(|known| all.merge(known));
     all
 }
 

@@ -40,12 +40,13 @@ mod stored_set;
 mod view;
 
 pub use error::{Damage, ReadError, Rejection};
-pub use filtering::check_filter;
+pub use filtering::{FieldKinds, check_filter, field_kinds};
 pub use jobs::{Job, JobContext, JobResult};
-pub use prepare::{ID_BYTES_MAX, ShardLimits};
-pub use read::{contains, deleted_ids, field_names, records};
+pub use prepare::{ID_BYTES_MAX, Reservation, ShardLimits, check_batch};
+pub use read::{contains, deleted_ids, records};
 pub use request::{
-    BatchIds, Change, Hit, Outcome, Record, RecordBatch, SearchProfile, SearchRequest, VectorBatch, Which,
+    BatchIds, Change, Hit, Outcome, Places, Record, RecordBatch, SearchProfile, SearchRequest, VectorBatch,
+    Which,
 };
 pub use schema::{IndexSpec, Schema};
 pub use search::{SearchResult, search, search_range};

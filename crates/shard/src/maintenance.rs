@@ -195,6 +195,7 @@ impl Collection {
             id: self.id,
             schema: Schema::clone(&self.schema),
             next_ordinal: self.next_ordinal,
+            ever_written: self.ever_written,
             max_int: self.max_int,
             has_strings: self.has_strings,
             digest: self.digest,

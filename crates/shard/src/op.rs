@@ -3,6 +3,8 @@
 //! ```text
 //! op      = u8 kind, body
 //! 1 open, 2 set schema: schema      3 drop: nothing      8 compact: nothing
+//! 9 add at, 10 upsert at: u64 first place, then as 4 and 5, but with a u32 behind the ids for each row: its place
+//!                          behind the first
 //! 4 add, 5 upsert: ids, u8 has_fields, rows * vector_bytes, then (has_fields = 1) for each row
 //!                  u8 0, or u8 1 and a field object
 //! 6 delete, 7 restore: ids
@@ -14,7 +16,7 @@
 //! Integers are little-endian. Vectors are in the collection's element type. New kinds take new numbers; a kind's
 //! body never changes.
 
-use crate::request::BatchIds;
+use crate::request::{BatchIds, Places};
 use crate::schema::{IndexSpec, Schema};
 use lavandin_types::{BuildParameters, ElementType, IndexMode, RecordId, RecordIdRef, SchemaVersion};
 use lavandin_vector::codes::DIMENSION_MAX;
@@ -27,6 +29,8 @@ const UPSERT: u8 = 5;
 const DELETE: u8 = 6;
 const RESTORE: u8 = 7;
 const COMPACT: u8 = 8;
+const ADD_AT: u8 = 9;
+const UPSERT_AT: u8 = 10;
 
 /// A decoded operation, borrowing from its bytes.
 #[derive(Debug)]
@@ -43,10 +47,26 @@ pub(crate) enum Op<'a> {
 /// The rows of an add or upsert.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
+    /// Their least places in the collection's order of insertion.
+    pub places: Option<RowPlaces<'a>>,
     pub ids: Ids<'a>,
     has_fields: bool,
     /// Vectors, then fields.
     rest: &'a [u8],
+}
+
+/// The first place, and a little-endian u32 for each row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RowPlaces<'a> {
+    pub first: u64,
+    offsets: &'a [u8],
+}
+
+impl RowPlaces<'_> {
+    pub(crate) fn of(&self, row: usize) -> u64 {
+        let offset = self.offsets.as_chunks::<4>().0.get(row).map_or(0, |bytes| u32::from_le_bytes(*bytes));
+        self.first.saturating_add(u64::from(offset))
+    }
 }
 
 /// A list of ids in its stored form.
@@ -65,10 +85,19 @@ impl<'a> Op<'a> {
             OPEN => Self::Open(decode_schema(&mut rest)?),
             SET_SCHEMA => Self::SetSchema(decode_schema(&mut rest)?),
             DROP => Self::Drop,
-            ADD | UPSERT => {
+            ADD | UPSERT | ADD_AT | UPSERT_AT => {
+                let first = if kind >= ADD_AT { Some(read_u64(&mut rest)?) } else { None };
                 let ids = Ids::decode(&mut rest)?;
+                let places = match first {
+                    Some(first) => {
+                        let offsets = take(&mut rest, (ids.count as usize).checked_mul(4)?)?;
+                        Some(RowPlaces { first, offsets })
+                    }
+                    None => None,
+                };
                 let has_fields = take(&mut rest, 1)?[0] == 1;
-                Self::Write { upsert: kind == UPSERT, rows: Rows { ids, has_fields, rest } }
+                let upsert = matches!(kind, UPSERT | UPSERT_AT);
+                Self::Write { upsert, rows: Rows { places, ids, has_fields, rest } }
             }
             DELETE => Self::Delete(Ids::decode(&mut rest)?),
             RESTORE => Self::Restore(Ids::decode(&mut rest)?),
@@ -151,9 +180,24 @@ pub(crate) fn encode_compact(out: &mut Vec<u8>) {
 }
 
 /// The part of an add or upsert before its vectors, which the caller appends, then the fields.
-pub(crate) fn encode_write_header(upsert: bool, ids: &BatchIds, has_fields: bool, out: &mut Vec<u8>) {
-    out.push(if upsert { UPSERT } else { ADD });
+pub(crate) fn encode_write_header(
+    upsert: bool,
+    places: Option<&Places>,
+    ids: &BatchIds,
+    has_fields: bool,
+    out: &mut Vec<u8>,
+) {
+    match places {
+        None => out.push(if upsert { UPSERT } else { ADD }),
+        Some(places) => {
+            out.push(if upsert { UPSERT_AT } else { ADD_AT });
+            out.extend_from_slice(&places.first.to_le_bytes());
+        }
+    }
     encode_ids(ids, out);
+    if let Some(places) = places {
+        out.extend_from_slice(bytemuck::cast_slice(&places.offsets));
+    }
     out.push(u8::from(has_fields));
 }
 

@@ -8,13 +8,14 @@
 use crate::collection::{ALLOTTED_END, Collection};
 use crate::error::Rejection;
 use crate::op;
-use crate::request::{BatchIds, Change, RecordBatch, VectorBatch};
+use crate::request::{BatchIds, Change, Places, RecordBatch, VectorBatch};
+use crate::schema::Schema;
 use crate::view::locate;
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use hashbrown::HashSet;
 use lavandin_group::OP_BYTES_MAX;
-use lavandin_types::{ElementType, FieldsRef, Metric, RecordId, RecordIdRef};
+use lavandin_types::{CollectionId, ElementType, FieldsRef, Metric, RecordId, RecordIdRef};
 
 /// Longest string id.
 pub const ID_BYTES_MAX: usize = 4096;
@@ -36,6 +37,16 @@ pub(crate) struct Pending {
     max_int: Option<u64>,
     rows: u64,
     operations: u64,
+    reservations: u64,
+}
+
+/// A checked write that holds its ids and is not yet logged. It is logged or released; a former primary's go with the
+/// rest of what was pending.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reservation {
+    pub(crate) collection: CollectionId,
+    op: Vec<u8>,
+    ids: BatchIds,
 }
 
 impl Pending {
@@ -74,9 +85,30 @@ impl Pending {
     /// One staged operation has been applied; when none is left, nothing is pending.
     pub(crate) fn applied_one(&mut self) {
         self.operations = self.operations.saturating_sub(1);
-        if self.operations == 0 {
+        self.clear_unused();
+    }
+
+    fn clear_unused(&mut self) {
+        if self.operations == 0 && self.reservations == 0 {
             self.clear();
         }
+    }
+
+    /// Takes back what `insert` did for a write that will not be logged.
+    fn remove(&mut self, ids: &BatchIds) {
+        match ids {
+            BatchIds::Range { start, count } => {
+                let run = (*start, start + u64::from(*count - 1));
+                self.runs.retain(|other| *other != run);
+            }
+            _ => ids.iter().for_each(|id| {
+                match id {
+                    RecordIdRef::Int(value) => self.ints.remove(&value),
+                    RecordIdRef::Str(text) => self.strings.remove(text),
+                };
+            }),
+        }
+        self.rows = self.rows.saturating_sub(ids.len() as u64);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -86,6 +118,7 @@ impl Pending {
         self.max_int = None;
         self.rows = 0;
         self.operations = 0;
+        self.reservations = 0;
     }
 }
 
@@ -98,11 +131,8 @@ pub(crate) fn prepare(
 ) -> Result<(), Rejection> {
     let start = out.len();
     match change {
-        Change::Add(batch) => prepare_write(collection, limits, batch, false, out)?,
-        Change::Upsert(batch) => {
-            collection.verify()?;
-            prepare_write(collection, limits, batch, true, out)?;
-        }
+        Change::Add(batch) => drop(prepare_write(collection, limits, batch, false, out)?),
+        Change::Upsert(batch) => drop(prepare_write(collection, limits, batch, true, out)?),
         Change::Delete(ids) => {
             collection.verify()?;
             check_ids(ids.iter().map(RecordId::as_ref))?;
@@ -120,6 +150,48 @@ pub(crate) fn prepare(
     Ok(())
 }
 
+/// Checks an add or upsert as `prepare` does and holds its ids, to be logged by `prepare_reserved`.
+pub(crate) fn reserve(
+    collection: &mut Collection,
+    limits: &ShardLimits,
+    batch: RecordBatch,
+    upsert: bool,
+) -> Result<Reservation, Rejection> {
+    let mut op = Vec::new();
+    let ids = prepare_write(collection, limits, batch, upsert, &mut op)?;
+    collection.pending.reservations += 1;
+    Ok(Reservation { collection: collection.id, op, ids })
+}
+
+/// Appends the operation of a reserved write, which is pending from now on like any other.
+pub(crate) fn prepare_reserved(collection: &mut Collection, reservation: &Reservation, out: &mut Vec<u8>) {
+    out.extend_from_slice(&reservation.op);
+    collection.pending.reservations = collection.pending.reservations.saturating_sub(1);
+    collection.pending.staged_one();
+}
+
+/// Gives back the ids of a write that will not be logged.
+pub(crate) fn release(collection: &mut Collection, reservation: &Reservation) {
+    collection.pending.remove(&reservation.ids);
+    collection.pending.reservations = collection.pending.reservations.saturating_sub(1);
+    collection.pending.clear_unused();
+}
+
+/// Checks what a batch says by itself, whatever the collection holds: its shape, numbers, fields and ids. `prepare`
+/// finds the same; this is for who splits a batch and wants its rows named as they came.
+pub fn check_batch(schema: &Schema, batch: &RecordBatch) -> Result<(), Rejection> {
+    check_shape(schema.dim, batch)?;
+    check_numbers(&batch.vectors, schema.metric())?;
+    check_width(&batch.vectors, schema.element)?;
+    check_fields(batch.fields.as_deref(), batch.ids.len())?;
+    if batch.ids.is_empty() {
+        return Err(Rejection::CountMismatch { ids: 0, vectors: 0 });
+    }
+    check_ids(batch.ids.iter())?;
+    check_range(&batch.ids)?;
+    check_repeats(&batch.ids)
+}
+
 fn check_size(bytes: usize) -> Result<(), Rejection> {
     (bytes <= OP_BYTES_MAX).then_some(()).ok_or(Rejection::TooLarge { bytes, limit: OP_BYTES_MAX })
 }
@@ -130,7 +202,10 @@ fn prepare_write(
     mut batch: RecordBatch,
     upsert: bool,
     out: &mut Vec<u8>,
-) -> Result<(), Rejection> {
+) -> Result<BatchIds, Rejection> {
+    if upsert {
+        collection.verify()?;
+    }
     let (rows, start) = (batch.ids.len(), out.len());
     check_shape(collection.schema.dim, &batch)?;
     check_numbers(&batch.vectors, collection.schema.metric())?;
@@ -162,12 +237,16 @@ fn prepare_write(
     if rows == 0 {
         return Err(Rejection::CountMismatch { ids: 0, vectors: 0 });
     }
-    op::encode_write_header(upsert, &batch.ids, batch.fields.is_some(), out);
+    if let Some(Places { offsets, .. }) = batch.places.as_ref().filter(|places| places.offsets.len() != rows)
+    {
+        return Err(Rejection::CountMismatch { ids: rows, vectors: offsets.len() });
+    }
+    op::encode_write_header(upsert, batch.places.as_ref(), &batch.ids, batch.fields.is_some(), out);
     append_vectors(&batch.vectors, collection.schema.element, out);
     out.extend_from_slice(batch.fields.as_deref().unwrap_or_default());
     check_size(out.len() - start)?;
     collection.pending.insert(&batch.ids);
-    Ok(())
+    Ok(batch.ids)
 }
 
 /// Refuses vectors of another dimension than `expected` (at least one), or of another number than ids.

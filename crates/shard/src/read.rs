@@ -44,12 +44,6 @@ pub fn deleted_ids(view: &View) -> Vec<RecordId> {
     ids.iter().map(|place| view.segments[place.segment as usize].rows.id(place.row).to_owned()).collect()
 }
 
-/// The names of the records' fields, in the order in which they first appeared.
-pub fn field_names(view: &View) -> Result<Vec<String>, ReadError> {
-    view.verify()?;
-    Ok(filtering::field_kinds(view).into_iter().map(|(name, _)| name).collect())
-}
-
 fn by_ids(view: &View, ids: &[RecordId]) -> Result<Vec<Place>, ReadError> {
     let place = |id: &RecordId| {
         let found = view.locate(id.as_ref()).filter(|(segment, row)| view.segments[*segment].is_live(*row));
@@ -113,7 +107,7 @@ fn record(view: &View, place: &Place, with_vector: bool) -> Record {
     let rows = &view.segments[place.segment as usize].rows;
     let vector = if with_vector { widen(&rows.vector(place.row)) } else { Vec::new() };
     let fields = rows.fields(place.row).unwrap_or(FieldsRef::EMPTY).as_bytes().to_vec();
-    Record { id: rows.id(place.row).to_owned(), vector, fields }
+    Record { id: rows.id(place.row).to_owned(), vector, fields, place: rows.ordinal(place.row) }
 }
 
 /// A stored vector as single-precision numbers.

@@ -27,6 +27,15 @@ pub struct VectorBatch {
     pub bytes: Bytes,
 }
 
+/// The records' places in the collection's order of insertion, given where several groups share that order. A place is
+/// raised where a record of the group has one as high already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Places {
+    pub first: u64,
+    /// For each record how far behind the first it is; ascending.
+    pub offsets: Vec<u32>,
+}
+
 /// Records to insert or replace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordBatch {
@@ -35,6 +44,8 @@ pub struct RecordBatch {
     /// For each record in order one byte 0 (no fields given), or one byte 1 and a field object
     /// (`lavandin_types::FieldsRef`); `None` where no record has fields. Checked by whoever built it.
     pub fields: Option<Bytes>,
+    /// `None` for the next ones.
+    pub places: Option<Places>,
 }
 
 /// A change of one collection's records.
@@ -87,6 +98,8 @@ pub struct Hit {
     pub score: f32,
     /// The field object's bytes; empty where they were not asked for.
     pub fields: Vec<u8>,
+    /// Its place in the collection's order of insertion, by which equal scores are ordered.
+    pub place: u64,
 }
 
 /// How one search was answered, for `search_profile` and the slow-query log.
@@ -126,6 +139,18 @@ pub struct Record {
     pub vector: Vec<f32>,
     /// The field object's bytes; `FieldsRef::EMPTY` for a record without fields.
     pub fields: Vec<u8>,
+    /// Its place in the collection's order of insertion.
+    pub place: u64,
+}
+
+impl Outcome {
+    /// Records written, deleted, restored or removed.
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Assigned { count, .. } => u64::from(*count),
+            Self::Count(count) => *count,
+        }
+    }
 }
 
 impl BatchIds {

@@ -132,7 +132,7 @@ fn hit(view: &View, metric: Metric, candidate: &Candidate, with_fields: bool) ->
     };
     // An inner product of zero is shown as 0, not as the -0 that negation makes of it.
     let score = if metric.higher_is_better() { 0.0 - candidate.distance } else { candidate.distance };
-    Hit { id: rows.id(candidate.row).to_owned(), score, fields }
+    Hit { id: rows.id(candidate.row).to_owned(), score, fields, place: candidate.ordinal }
 }
 
 /// The ways that segments were searched, each once.

@@ -7,8 +7,8 @@ use crate::checkpoint;
 use crate::collection::Collection;
 use crate::error::{Damage, Rejection};
 use crate::op::{self, Op};
-use crate::prepare::{self, ShardLimits};
-use crate::request::{Change, Outcome};
+use crate::prepare::{self, Reservation, ShardLimits};
+use crate::request::{Change, Outcome, RecordBatch};
 use crate::schema::Schema;
 use crate::view::View;
 use arc_swap::ArcSwap;
@@ -41,6 +41,8 @@ pub enum Request {
         collection: CollectionId,
         change: Change,
     },
+    /// Logs a write that was reserved.
+    Reserved(Reservation),
 }
 
 /// The collections of one copy of a group.
@@ -123,6 +125,25 @@ impl Shard {
     /// The multiset hash of a collection's live records: equal on every copy at one sequence number.
     pub fn digest(&self, collection: CollectionId) -> Option<u128> {
         self.collections.get(&collection).map(|collection| collection.digest.get())
+    }
+
+    /// Checks an add (or, with `upsert`, an upsert) and holds its ids against other writes until it is logged or
+    /// released: so that a batch over several groups is refused as a whole or not at all.
+    pub fn reserve(
+        &mut self,
+        collection: CollectionId,
+        batch: RecordBatch,
+        upsert: bool,
+    ) -> Result<Reservation, Rejection> {
+        let limits = self.limits;
+        prepare::reserve(self.known_or_opening(collection)?, &limits, batch, upsert)
+    }
+
+    /// Gives back what a write holds that will not be logged.
+    pub fn release(&mut self, reservation: &Reservation) {
+        if let Some(collection) = self.collections.get_mut(&reservation.collection) {
+            prepare::release(collection, reservation);
+        }
     }
 
     /// Shows readers what has been applied since the last call.
@@ -229,6 +250,11 @@ impl Consumer for Shard {
                 op::encode_drop(out);
                 self.dropping.push(collection);
                 Ok(collection)
+            }
+            Request::Reserved(reservation) => {
+                let known = self.known_or_opening(reservation.collection)?;
+                prepare::prepare_reserved(known, &reservation, out);
+                Ok(reservation.collection)
             }
             Request::Change { collection, change } => {
                 let limits = self.limits;

@@ -2,6 +2,7 @@
 //! waits for it.
 
 use crate::error::Damage;
+use crate::filtering::FieldKinds;
 use crate::request::SearchRequest;
 use crate::schema::Schema;
 use crate::segment::{Rows, Segment};
@@ -23,6 +24,8 @@ pub struct View {
     pub(crate) sequence: SequenceNumber,
     /// Why the collection cannot be read, if so.
     pub(crate) damage: Option<Damage>,
+    /// Fields that filters may name besides those of its own records.
+    pub(crate) known_fields: Option<Arc<FieldKinds>>,
 }
 
 /// What a view can say about its collection.
@@ -46,6 +49,13 @@ pub struct Statistics {
 }
 
 impl View {
+    /// The same moment, for filters that are bound to the fields of other groups' records as well: in none of these a
+    /// field is unknown that another has.
+    #[must_use]
+    pub fn knowing(&self, fields: Arc<FieldKinds>) -> Self {
+        Self { known_fields: Some(fields), ..self.clone() }
+    }
+
     pub fn schema(&self) -> &Schema {
         &self.schema
     }

@@ -61,7 +61,7 @@ pub enum StorageError {
     #[error("{file} is damaged at byte {offset}: {what}")]
     Damaged { file: String, offset: u64, what: &'static str },
     /// The file was written by another version of this program.
-    #[error("{file} has format version {found}, this program reads {supported}")]
+    #[error("{file} has format version {found}, this program reads up to {supported}")]
     Version { file: String, found: u32, supported: u32 },
     /// Another process has the data directory.
     #[error("{file} is locked: another process{holder} is using this data directory")]

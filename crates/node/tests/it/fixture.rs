@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use lavandin_node::{
-    BatchIds, CallContext, Change, Durability, Node, NodeError, NodeOptions, Outcome, RecordBatch,
-    RequireCollection, Search, VectorBatch, Which,
+    BatchIds, CallContext, Change, CollectionStatistics, Durability, Node, NodeError, NodeOptions, Outcome,
+    RecordBatch, RequireCollection, Search, VectorBatch, Which,
 };
 use lavandin_types::{BuildParameters, ElementType, ErrorCode, IndexMode, RecordId};
 use std::fmt::Debug;
@@ -63,7 +63,7 @@ pub(crate) fn mode(text: &str) -> IndexMode {
 pub(crate) fn batch(ids: BatchIds, dim: u32, numbers: &[f32]) -> RecordBatch {
     let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
     let vectors = VectorBatch { element: ElementType::F32, dim, bytes: Bytes::from(bytes) };
-    RecordBatch { ids, vectors, fields: None }
+    RecordBatch { ids, vectors, fields: None, places: None }
 }
 
 /// One record of dimension 2.
@@ -134,6 +134,10 @@ pub(crate) async fn build(node: &Node, name: &str, index: &str) -> Result<(), No
 
 pub(crate) fn code<T: Debug>(result: Result<T, NodeError>) -> ErrorCode {
     result.expect_err("an error was expected").code()
+}
+
+pub(crate) async fn statistics(node: &Node, name: &str) -> CollectionStatistics {
+    node.collection_statistics(&context(), DB, name).await.expect("the collection exists")
 }
 
 /// Asks until the answer is yes; fails the test when that takes too long.

@@ -45,7 +45,7 @@ async fn writes_and_searches_go_on_during_a_build() {
             for name in ["graph", "exact"] {
                 let added = batch(BatchIds::Ints(vec![next]), DIM as u32, &vector);
                 change(&writer, name, Change::Add(added)).await;
-                let all = writer.collection_statistics(DB, name).unwrap().live;
+                let all = statistics(&writer, name).await.live;
                 assert_eq!(all, next + 1);
                 let which = Which::Ids(vec![RecordId::Int(next)]);
                 let found = writer.records(&context(), DB, name, which, true).await.unwrap();
@@ -56,11 +56,11 @@ async fn writes_and_searches_go_on_during_a_build() {
         next
     });
     build(&node, "graph", "HNSW-L2").await.unwrap();
-    let indexed = node.collection_statistics(DB, "graph").unwrap().indexed_rows;
+    let indexed = statistics(&node, "graph").await.indexed_rows;
     done.store(true, Ordering::Release);
     let written = writing.await.unwrap();
     assert!(indexed >= 6_000, "{indexed}");
-    assert_eq!(node.collection_statistics(DB, "graph").unwrap().live, written);
+    assert_eq!(statistics(&node, "graph").await.live, written);
     for row in [0, 1_234, 5_999] {
         let query = &vectors[row * DIM..][..DIM];
         assert_eq!(search(&node, "graph", queries(query, DIM, 1)).await, [[row as u64]]);
@@ -88,7 +88,7 @@ async fn builds_and_removals_at_once_all_end() {
     // Whoever came last, the engine has what the catalogue says.
     build(&node, "c", "HNSW-L2").await.unwrap();
     assert_eq!(node.collection(DB, "c").unwrap().index, Some(mode("HNSW-L2")));
-    assert_eq!(node.collection_statistics(DB, "c").unwrap().indexed_rows, 3_000);
+    assert_eq!(statistics(&node, "c").await.indexed_rows, 3_000);
     node.remove_index(&context(), DB, "c").await.unwrap();
     assert_eq!(node.collection(DB, "c").unwrap().index, None);
     node.shutdown().await.unwrap();

@@ -88,7 +88,7 @@ async fn acknowledged_writes_survive_a_shutdown_that_races_with_them() {
         })
     };
     let writers: Vec<_> = (0..4).map(write).collect();
-    until("some are written", || node.collection_statistics(DB, "c").unwrap().live > 100).await;
+    until("some are written", || node.statistics().records > 100).await;
     node.shutdown().await.unwrap();
     let mut acknowledged = Vec::new();
     for writer in writers {
@@ -118,7 +118,7 @@ async fn a_shutdown_does_not_wait_for_a_build() {
     assert_eq!(code(build.await.unwrap()), ErrorCode::Unavailable);
     drop(node);
     let node = open(dir.path()).await;
-    assert_eq!(node.collection_statistics(DB, "c").unwrap().live, u64::from(rows));
+    assert_eq!(statistics(&node, "c").await.live, u64::from(rows));
     // The index is the catalogue's still, so that the build starts again.
     until("the build starts again", || node.statistics().jobs.builds_started > 0).await;
     node.shutdown().await.unwrap();
@@ -149,7 +149,7 @@ async fn child_that_writes_until_it_is_killed() {
     let node = open(Path::new(&dir)).await;
     node.create_database(&context(), DB, false).await.unwrap();
     require_with(&node, "c", RequireCollection { dim: 2, ..RequireCollection::default() }).await;
-    let first = node.collection_statistics(DB, "c").unwrap().next_id;
+    let first = statistics(&node, "c").await.next_id();
     for id in first.. {
         change(&node, "c", one(id, [id as f32, 1.0])).await;
         if id % 50 == 49 {

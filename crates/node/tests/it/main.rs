@@ -4,6 +4,7 @@ mod collections;
 mod datasets;
 mod fixture;
 mod grants;
+mod groups;
 mod indexes;
 mod iterate;
 mod keys;

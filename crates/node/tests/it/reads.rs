@@ -41,7 +41,7 @@ async fn what_was_never_written_to_answers_empty() {
     assert_eq!(code(listed(Which::Ids(vec![RecordId::Int(1)])).await), ErrorCode::InvalidArgument);
     assert!(listed(Which::Last(3)).await.unwrap().is_empty());
     assert!(node.search_range(&context, DB, "c", vec![1.0], 0.5, 9).await.unwrap().is_empty());
-    assert!(node.field_names(DB, "c").unwrap().is_empty());
+    assert!(node.field_names(&context, DB, "c").await.unwrap().is_empty());
     assert_eq!(code(node.search(&context, DB, "d", filtered("a > 1")).await), ErrorCode::NotFound);
     require_with(&node, "fixed", RequireCollection { dim: 3, ..RequireCollection::default() }).await;
     let other = node.search(&context, DB, "fixed", queries(&[1.0, 0.0], 2, 3)).await;

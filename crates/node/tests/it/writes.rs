@@ -26,7 +26,7 @@ async fn records_are_added_replaced_deleted_restored_and_removed() {
     change(&node, "c", Change::Delete(second())).await;
     assert_eq!(change(&node, "c", Change::Compact).await, Outcome::Count(1));
     assert_eq!(change(&node, "c", Change::Restore(second())).await, Outcome::Count(0));
-    let statistics = node.collection_statistics(DB, "c").unwrap();
+    let statistics = crate::fixture::statistics(&node, "c").await;
     assert_eq!((statistics.live, statistics.deleted, statistics.dim), (2, 0, 2));
     node.shutdown().await.unwrap();
 }
@@ -60,7 +60,7 @@ async fn allotted_ids_are_distinct_and_complete() {
     allotted.sort_unstable();
     assert!(allotted.iter().copied().eq(0..allotted.len() as u64), "every id once, none left out");
     assert_eq!(int_ids(&node, "c").await, allotted);
-    assert_eq!(node.collection_statistics(DB, "c").unwrap().next_id, allotted.len() as u64);
+    assert_eq!(statistics(&node, "c").await.next_id(), allotted.len() as u64);
     node.shutdown().await.unwrap();
 }
 

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, header};
 use bytes::Bytes;
-use lavandin_node::{CallContext, NodeError, Outcome};
+use lavandin_node::{CallContext, NodeError};
 use lavandin_types::{ErrorCode, RequestId};
 use lavandin_wire::{ReplyWriter, request};
 use percent_encoding::percent_decode_str;
@@ -226,12 +226,4 @@ pub(crate) fn with_type(bytes: Vec<u8>, content_type: &'static str) -> Response<
     let mut response = Response::new(Body::from(bytes));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
-}
-
-/// The count that a change came to.
-pub(crate) fn count_of(outcome: Outcome) -> u64 {
-    match outcome {
-        Outcome::Count(count) => count,
-        Outcome::Assigned { count, .. } => u64::from(count),
-    }
 }

@@ -59,8 +59,8 @@ pub(super) async fn ensure(node: &Node) -> Result<()> {
         VECTORS.len() == lines.len() * ROW_BYTES,
         "the bundled sample's vectors and records differ in number"
     );
-    if let (Ok(found), Ok(info)) =
-        (node.collection_statistics(DATABASE, COLLECTION), node.collection(DATABASE, COLLECTION))
+    let found = node.collection_statistics(&context(), DATABASE, COLLECTION).await;
+    if let (Ok(found), Ok(info)) = (found, node.collection(DATABASE, COLLECTION))
         && found.live == lines.len() as u64
         && info.index.is_some()
     {
@@ -103,7 +103,7 @@ fn batch_of(lines: &[&str], vectors: Bytes) -> Result<RecordBatch> {
         fields.extend_from_slice(&object.0);
     }
     let vectors = VectorBatch { element: ElementType::F16, dim: DIM as u32, bytes: vectors };
-    Ok(RecordBatch { ids: BatchIds::Mixed(ids), vectors, fields: Some(Bytes::from(fields)) })
+    Ok(RecordBatch { ids: BatchIds::Mixed(ids), vectors, fields: Some(Bytes::from(fields)), places: None })
 }
 
 /// The tour's queries.

@@ -69,7 +69,8 @@ async fn bulk_add(mut call: Call) -> Done {
     split_vectors(&body, params.dim, params.count, params.element)?;
     call.check_batch("the number of vectors", params.count as usize)?;
     let vectors = VectorBatch { element: params.element, dim: params.dim, bytes: body };
-    let batch = RecordBatch { ids: BatchIds::Assigned { count: params.count }, vectors, fields: None };
+    let batch =
+        RecordBatch { ids: BatchIds::Assigned { count: params.count }, vectors, fields: None, places: None };
     let names = (&*params.database, &*params.collection);
     let outcome = change(&call, "add", names, Change::Add(batch)).await?;
     let answer = ReplyWriter::of_collection(names.0, names.1).with("n_vectors", &params.count);
@@ -107,6 +108,7 @@ async fn write(mut call: Call, action: &'static str, make: fn(RecordBatch) -> Ch
         },
         vectors: VectorBatch { element: params.element, dim: params.dim, bytes: body.slice(layout.vectors) },
         fields: layout.fields.map(|fields| Bytes::slice(&body, fields)),
+        places: None,
     };
     change(&call, action, names, make(batch)).await?;
     Ok(reply(answer))

@@ -66,19 +66,21 @@ fn named(request: &request::Collection) -> ReplyWriter {
 /// `integer_id_routing` tells the published client how to write and search: present at all, it asks the server for
 /// ids instead of predicting them; `internal` makes it use the binary endpoints, whose replies hold integer ids
 /// only; `external` keeps it to JSON.
-fn config_of(info: &CollectionInfo) -> Value {
-    let routing = match (info.ever_written, info.has_string_ids) {
+async fn config_of(call: &Call, info: &CollectionInfo) -> Result<Value, ApiError> {
+    let context = call.context()?;
+    let written = call.app.node.collection_statistics(&context, &info.database, &info.name).await?;
+    let routing = match (written.ever_written, written.has_string_ids) {
         (0, _) => None,
         (_, false) => Some("internal"),
         (_, true) => Some("external"),
     };
-    json!({
+    Ok(json!({
         "dim": info.dim,
         "chunk_size": CHUNK_SIZE,
         "description": info.description,
         "dtypes": info.element.name(),
         "integer_id_routing": routing,
-    })
+    }))
 }
 
 fn element_named(name: Option<&str>) -> Result<Option<ElementType>, ApiError> {
@@ -101,8 +103,8 @@ async fn require(mut call: Call) -> Done {
     let context = call.context()?;
     let outcome = call.app.node.require_collection(&context, database, name, wanted).await;
     call.audit("require_collection", database, name, &outcome);
-    let info = outcome?;
-    Ok(reply(ReplyWriter::of_collection(database, name).with("config", &config_of(&info))))
+    let config = config_of(&call, &outcome?).await?;
+    Ok(reply(ReplyWriter::of_collection(database, name).with("config", &config)))
 }
 
 async fn exists(mut call: Call) -> Done {
@@ -118,7 +120,7 @@ async fn exists(mut call: Call) -> Done {
 async fn config(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
     let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
-    Ok(reply(named(&request).with("config", &config_of(&info))))
+    Ok(reply(named(&request).with("config", &config_of(&call, &info).await?)))
 }
 
 async fn drop_one(mut call: Call) -> Done {
@@ -141,18 +143,23 @@ async fn describe(mut call: Call) -> Done {
 
 async fn shape(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let found = call.app.node.collection_statistics(&request.database_name, &request.collection_name)?;
+    let found = statistics(&call, &request).await?;
     Ok(reply(named(&request).with("shape", &(found.rows, found.dim))))
+}
+
+async fn statistics(call: &Call, request: &request::Collection) -> Result<CollectionStatistics, ApiError> {
+    let (database, collection, context) = (&request.database_name, &request.collection_name, call.context()?);
+    Ok(call.app.node.collection_statistics(&context, database, collection).await?)
 }
 
 /// Clients that predict ids start behind this one; -1 before the first record.
 fn last_id(statistics: &CollectionStatistics) -> i64 {
-    i64::try_from(statistics.next_id).map_or(i64::MAX, |next| next - 1)
+    i64::try_from(statistics.next_id()).map_or(i64::MAX, |next| next - 1)
 }
 
 async fn stats(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let found = call.app.node.collection_statistics(&request.database_name, &request.collection_name)?;
+    let found = statistics(&call, &request).await?;
     let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
     let stats = json!({
         "n_vectors": found.rows,
@@ -169,7 +176,7 @@ async fn stats(mut call: Call) -> Done {
 
 async fn max_id(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let found = call.app.node.collection_statistics(&request.database_name, &request.collection_name)?;
+    let found = statistics(&call, &request).await?;
     Ok(reply(named(&request).with("max_id", &last_id(&found))))
 }
 

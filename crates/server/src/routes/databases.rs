@@ -70,11 +70,12 @@ async fn collections(mut call: Call) -> Done {
 
 async fn details(mut call: Call) -> Done {
     let request: request::Database = call.json().await?;
-    let database = &request.database_name;
+    let (database, context) = (&request.database_name, call.context()?);
     let mut all = Map::new();
     for info in call.app.node.collections(database)? {
         // One that was dropped in between is left out.
-        let Ok(statistics) = call.app.node.collection_statistics(database, &info.name) else { continue };
+        let statistics = call.app.node.collection_statistics(&context, database, &info.name).await;
+        let Ok(statistics) = statistics else { continue };
         let details: Value = json!({
             "name": info.name,
             "shape": [statistics.rows, info.dim],

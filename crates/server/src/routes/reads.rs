@@ -162,7 +162,7 @@ async fn deleted(mut call: Call) -> Done {
 
 async fn fields(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let (database, collection) = (&request.database_name, &request.collection_name);
-    let names = call.app.node.field_names(database, collection)?;
+    let (database, collection, context) = (&request.database_name, &request.collection_name, call.context()?);
+    let names = call.app.node.field_names(&context, database, collection).await?;
     Ok(reply(ReplyWriter::of_collection(database, collection).with("fields", &names)))
 }

@@ -1,6 +1,6 @@
 //! Changes of records through JSON.
 
-use crate::http::{ApiError, Call, count_of, reply};
+use crate::http::{ApiError, Call, reply};
 use crate::routes::{COLLECTION, DATABASE, Form, Input, NAMES, Output, optional, required, routes};
 use axum::body::Body;
 use axum::http::Response;
@@ -82,6 +82,7 @@ async fn write(mut call: Call, action: &'static str, make: fn(RecordBatch) -> Ch
             bytes: Bytes::from(request.vectors.into_le_bytes()),
         },
         fields: request.fields.map(|fields| Bytes::from(fields.bytes)),
+        places: None,
     };
     change(&call, action, (&database, &collection), make(batch)).await?;
     Ok(answer)
@@ -106,12 +107,12 @@ async fn select(
     let names = (request.database_name.as_str(), request.collection_name.as_str());
     let outcome = change(&call, action, names, make(ids)).await?;
     let answer = ReplyWriter::of_collection(names.0, names.1).with("status", "ok");
-    Ok(reply(answer.with("count", &count_of(outcome))))
+    Ok(reply(answer.with("count", &outcome.count())))
 }
 
 async fn compact(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
     let names = (request.database_name.as_str(), request.collection_name.as_str());
     let outcome = change(&call, "compact", names, Change::Compact).await?;
-    Ok(reply(ReplyWriter::of_collection(names.0, names.1).with("vectors_removed", &count_of(outcome))))
+    Ok(reply(ReplyWriter::of_collection(names.0, names.1).with("vectors_removed", &outcome.count())))
 }

@@ -5,11 +5,12 @@ use crate::schema::IndexSpec;
 use lavandin_storage::MemoryDirectory;
 use lavandin_types::{BuildParameters, ElementType, IndexMode, SchemaVersion};
 
-/// A payload of version 1; never edited. The file of its segment 12 is not there.
-const FIXTURE: &str = include_str!("../../fixtures/checkpoint-payload-1.hex");
+/// Payloads of each version; never edited. The file of their segment 12 is not there.
+const VERSION_1: &str = include_str!("../../fixtures/checkpoint-payload-1.hex");
+const VERSION_2: &str = include_str!("../../fixtures/checkpoint-payload-2.hex");
 
-fn fixture() -> Vec<u8> {
-    let digits: Vec<u8> = FIXTURE.bytes().filter(u8::is_ascii_hexdigit).collect();
+fn bytes_of(fixture: &str) -> Vec<u8> {
+    let digits: Vec<u8> = fixture.bytes().filter(u8::is_ascii_hexdigit).collect();
     let (pairs, _) = digits.as_chunks::<2>();
     pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
@@ -25,6 +26,7 @@ fn empty() -> Saved {
         id: CollectionId::new(2),
         schema: Schema { version: SchemaVersion::new(3), element: ElementType::F16, dim: 5, index: None },
         next_ordinal: 0,
+        ever_written: 0,
         max_int: None,
         has_strings: false,
         digest: MultisetHash::default(),
@@ -46,6 +48,7 @@ fn full() -> Saved {
         id: CollectionId::new(9),
         schema: Schema { index: Some(index), ..empty().schema },
         next_ordinal: 1000,
+        ever_written: 900,
         max_int: Some(77),
         has_strings: true,
         digest: MultisetHash::from_value(0x0123_4567_89ab_cdef),
@@ -69,13 +72,23 @@ fn payload() -> Vec<u8> {
 const COLLECTIONS_AT: usize = 16;
 
 #[test]
-fn the_bytes_are_those_of_version_1() {
-    assert_eq!(payload(), fixture());
-    let bytes = fixture();
+fn the_bytes_are_those_of_version_2() {
+    assert_eq!(payload(), bytes_of(VERSION_2));
+    check_fixture(2, VERSION_2, full().ever_written);
+}
+
+#[test]
+fn version_1_is_read_and_counts_as_many_records_as_places() {
+    check_fixture(1, VERSION_1, full().next_ordinal);
+}
+
+fn check_fixture(version: u32, fixture: &str, ever_written: u64) {
+    let bytes = bytes_of(fixture);
+    assert_eq!(bytes[..4], version.to_le_bytes());
     let mut rest = &bytes[COLLECTIONS_AT..];
-    let (first, places) = decode_collection(&mut rest).unwrap();
+    let (first, places) = decode_collection(&mut rest, version).unwrap();
     assert_eq!((first.id, first.schema, places.len()), (empty().id, empty().schema, 0));
-    let (second, places) = decode_collection(&mut rest).unwrap();
+    let (second, places) = decode_collection(&mut rest, version).unwrap();
     assert!(rest.is_empty());
     let expected = full();
     assert_eq!(
@@ -83,6 +96,7 @@ fn the_bytes_are_those_of_version_1() {
         (expected.id, expected.schema, expected.sequence)
     );
     assert_eq!((second.next_ordinal, second.max_int, second.has_strings), (1000, Some(77), true));
+    assert_eq!(second.ever_written, ever_written);
     assert_eq!(second.digest, expected.digest);
     for ((place, segment), id) in places.iter().zip(&expected.segments).zip([12, 13]) {
         assert_eq!((place.id, place.rows), (SegmentId::new(id), 300));
@@ -97,8 +111,8 @@ fn a_later_version_and_left_over_bytes_are_refused() {
     let directory = MemoryDirectory::new();
     let refused = |bytes: &[u8]| decode(&directory, bytes).err().map(|damage| damage.to_string());
     let mut later = payload();
-    later[0] = 2;
-    assert!(refused(&later).is_some_and(|text| text.contains("version 2")));
+    later[0] = 3;
+    assert!(refused(&later).is_some_and(|text| text.contains("version 3")));
     let nothing = encode(SegmentId::new(1), &[]);
     assert_eq!(refused(&nothing), None);
     assert!(refused(&[nothing, vec![0]].concat()).is_some_and(|text| text.contains("malformed")));
@@ -111,7 +125,7 @@ fn a_row_is_not_both_dead_and_deleted_nor_beyond_the_segment() {
         saved.segments.truncate(1);
         (saved.segments[0].dead, saved.segments[0].deleted) = (dead, deleted);
         let bytes = encode(SegmentId::new(2), &[CollectionPart { saved: &saved, ids: &[SegmentId::new(1)] }]);
-        let (_, places) = decode_collection(&mut &bytes[COLLECTIONS_AT..]).unwrap();
+        let (_, places) = decode_collection(&mut &bytes[COLLECTIONS_AT..], VERSION).unwrap();
         assert!(places[0].tombstones().is_none());
     }
 }
@@ -137,7 +151,7 @@ fn random_and_damaged_bytes_are_read_without_panic() {
             }
         }
         let mut rest = bytes.get(COLLECTIONS_AT..).unwrap_or_default();
-        while let Some((mut saved, places)) = decode_collection(&mut rest) {
+        while let Some((mut saved, places)) = decode_collection(&mut rest, VERSION) {
             // The segments' files hold 300 rows, whatever the payload says.
             for place in places.iter().filter(|place| place.rows == 300) {
                 let Some((dead, deleted)) = place.tombstones() else { continue };

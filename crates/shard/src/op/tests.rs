@@ -21,12 +21,25 @@ fn ids_keep_their_kind_and_order_in_every_form() {
     assert_eq!(ids_of(&bytes), mixed);
 
     let mut bytes = Vec::new();
-    encode_write_header(false, &BatchIds::Range { start: 9, count: 3 }, false, &mut bytes);
+    encode_write_header(false, None, &BatchIds::Range { start: 9, count: 3 }, false, &mut bytes);
     assert_eq!(ids_of(&bytes), [9, 10, 11].map(RecordId::Int));
 
     let mut bytes = Vec::new();
-    encode_write_header(true, &BatchIds::Ints(vec![4, 2]), false, &mut bytes);
+    encode_write_header(true, None, &BatchIds::Ints(vec![4, 2]), false, &mut bytes);
     assert_eq!(ids_of(&bytes), [4, 2].map(RecordId::Int));
+    assert!(matches!(Op::decode(&bytes), Some(Op::Write { upsert: true, rows: Rows { places: None, .. } })));
+
+    let mut bytes = Vec::new();
+    let places = Places { first: 7, offsets: vec![0, 300] };
+    encode_write_header(false, Some(&places), &BatchIds::Ints(vec![4, 2]), false, &mut bytes);
+    assert_eq!(bytes[..9], [9, 7, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(bytes[bytes.len() - 9..], [0, 0, 0, 0, 44, 1, 0, 0, 0]);
+    assert_eq!(ids_of(&bytes), [4, 2].map(RecordId::Int));
+    let Some(Op::Write { upsert: false, rows: Rows { places: Some(places), .. } }) = Op::decode(&bytes)
+    else {
+        panic!("it is an add with places")
+    };
+    assert_eq!((places.of(0), places.of(1), places.of(2)), (7, 307, 7));
 }
 
 #[test]
@@ -60,9 +73,10 @@ fn all_kinds() -> Vec<Vec<u8>> {
         make(&mut out);
         out
     };
-    let write = |upsert, ids: BatchIds| {
+    let write = |upsert, first: Option<u64>, ids: BatchIds| {
+        let places = first.map(|first| Places { first, offsets: (0..ids.len() as u32).collect() });
         made(&|out| {
-            encode_write_header(upsert, &ids, true, out);
+            encode_write_header(upsert, places.as_ref(), &ids, true, out);
             (0..ids.len() * 2).for_each(|number| out.extend_from_slice(&(number as f32).to_le_bytes()));
             for _ in 0..ids.len() {
                 let fields = FieldsBuilder::new().with("n", ValueRef::U64(7)).build();
@@ -74,9 +88,11 @@ fn all_kinds() -> Vec<Vec<u8>> {
     vec![
         made(&|out| encode_open(&schema, out)),
         made(&|out| encode_set_schema(&schema, out)),
-        write(false, BatchIds::Range { start: 5, count: 3 }),
-        write(true, BatchIds::Ints(vec![5, 9])),
-        write(true, BatchIds::Mixed(mixed.to_vec())),
+        write(false, None, BatchIds::Range { start: 5, count: 3 }),
+        write(true, None, BatchIds::Ints(vec![5, 9])),
+        write(true, None, BatchIds::Mixed(mixed.to_vec())),
+        write(false, Some(70), BatchIds::Ints(vec![6])),
+        write(true, Some(u64::MAX), BatchIds::Mixed(mixed.to_vec())),
         made(&|out| encode_delete(&mixed, out)),
         made(&|out| encode_restore(&mixed, out)),
         made(&|out| encode_compact(out)),

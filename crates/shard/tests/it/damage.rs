@@ -4,7 +4,7 @@
 use crate::disk::{duplicate, files, flip, slow};
 use crate::store::{Store, batch, ids, schema, vector_of};
 use lavandin_shard::{
-    BatchIds, Change, ReadError, Record, Rejection, SearchRequest, Which, deleted_ids, field_names, records,
+    BatchIds, Change, ReadError, Record, Rejection, SearchRequest, Which, deleted_ids, field_kinds, records,
     search, search_range,
 };
 use lavandin_storage::{Directory, MemoryDirectory};
@@ -68,7 +68,7 @@ impl Answers {
             nearest: nearest(None),
             nearest_matching: nearest(Some("n > 0")),
             in_range: in_range.map(|hits| hits.into_iter().map(|hit| hit.id).collect()),
-            fields: field_names(&view),
+            fields: field_kinds(&view).map(|kinds| kinds.names().collect()),
         }
     }
 

@@ -73,6 +73,7 @@ impl Model {
             id: id.clone(),
             vector: vector_of(entry.value).to_vec(),
             fields: entry.fields.map_or_else(|| FieldsRef::EMPTY.as_bytes().to_vec(), fields_of),
+            place: entry.ordinal,
         });
         let deleted = self.in_order(true).into_iter().map(|(id, _)| id.clone());
         Content { live: live.collect(), deleted: deleted.collect() }

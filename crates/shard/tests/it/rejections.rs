@@ -24,7 +24,7 @@ fn bad_batches_are_refused_by_name_and_leave_nothing() {
     let mut store = store(ElementType::F32);
     store.change(Change::Add(batch(ids(&[RecordId::Int(1)]), &[1], true))).unwrap().unwrap();
     let before = (store.digest(), store.copy.applied().sequence);
-    let one = |ids, vectors| RecordBatch { ids, vectors, fields: None };
+    let one = |ids, vectors| RecordBatch { ids, vectors, fields: None, places: None };
     let fine = [1.0, 2.0, 3.0, 4.0];
     let cases = [
         (Change::Add(batch(ids(&[RecordId::Int(2), RecordId::Int(1)]), &[1, 2], false)), "already exists"),
@@ -64,6 +64,7 @@ fn half_precision_refuses_what_it_cannot_hold() {
         ids: BatchIds::Ints(vec![1]),
         vectors: vectors(&[70_000.0, 0.0, 0.0, 0.0]),
         fields: None,
+        places: None,
     };
     assert_eq!(store.change(Change::Add(wide)).unwrap(), Err(Rejection::TooWide { row: 0 }));
 }

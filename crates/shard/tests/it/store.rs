@@ -136,6 +136,7 @@ pub fn batch(ids: BatchIds, values: &[i32], with_fields: bool) -> RecordBatch {
         ids,
         vectors: VectorBatch { element: ElementType::F32, dim: DIM, bytes: Bytes::from(vectors) },
         fields: with_fields.then(|| Bytes::from(fields)),
+        places: None,
     }
 }
 

@@ -53,7 +53,7 @@ fn another_version_is_named() {
     bytes[HASHED_BYTES..CHECKED_HEADER_BYTES].copy_from_slice(&hash.to_le_bytes());
     directory.open(NAME).unwrap().write_at(0, &bytes).unwrap();
     let error = read_checked(&directory, NAME).unwrap_err();
-    assert_eq!(error.to_string(), "state has format version 2, this program reads 1");
+    assert_eq!(error.to_string(), "state has format version 2, this program reads up to 1");
 }
 
 /// Version 1, as it is written for ever; see docs/formats/README.md.

@@ -10,7 +10,8 @@ pub(super) const SEGMENT_HEADER_BYTES: usize = 64;
 pub(super) const FRAME_HEADER_BYTES: usize = 40;
 /// Frames and marks begin at multiples of this.
 pub(super) const ALIGNMENT: usize = 8;
-pub(super) const SEGMENT_VERSION: u32 = 1;
+/// Version 1 is the same, of logs whose records hold fewer kinds of operations.
+pub(super) const SEGMENT_VERSION: u32 = 2;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"LVNDLOG1";
 const SEGMENT_HASHED_BYTES: usize = 56;
@@ -140,9 +141,13 @@ pub(super) enum SegmentHeaderError {
 }
 
 pub(super) fn encode_segment_header(first: SequenceNumber) -> [u8; SEGMENT_HEADER_BYTES] {
+    encode_header_of_version(SEGMENT_VERSION, first)
+}
+
+fn encode_header_of_version(version: u32, first: SequenceNumber) -> [u8; SEGMENT_HEADER_BYTES] {
     let mut header = [0; SEGMENT_HEADER_BYTES];
     header[..8].copy_from_slice(SEGMENT_MAGIC);
-    header[8..12].copy_from_slice(&SEGMENT_VERSION.to_le_bytes());
+    header[8..12].copy_from_slice(&version.to_le_bytes());
     header[16..24].copy_from_slice(&first.to_le_bytes());
     let hash = xxh3_64(&header[..SEGMENT_HASHED_BYTES]);
     header[SEGMENT_HASHED_BYTES..].copy_from_slice(&hash.to_le_bytes());
@@ -160,8 +165,8 @@ pub(super) fn check_segment_header(
     }
     let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
     match version {
-        SEGMENT_VERSION if *header == encode_segment_header(first) => Ok(()),
-        SEGMENT_VERSION => Err(SegmentHeaderError::Invalid),
+        1..=SEGMENT_VERSION if *header == encode_header_of_version(version, first) => Ok(()),
+        1..=SEGMENT_VERSION => Err(SegmentHeaderError::Invalid),
         other => Err(SegmentHeaderError::Version(other)),
     }
 }

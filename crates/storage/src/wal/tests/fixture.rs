@@ -1,4 +1,4 @@
-//! The bytes of format version 1. They are never edited: a version that a release wrote stays readable.
+//! The bytes of each format version. They are never edited: a version that a release wrote stays readable.
 
 use super::*;
 
@@ -10,10 +10,24 @@ const SEGMENT_V1: &str = concat!(
     "08000000000000007f498d4624c30160d8984701d306aa99f5d02fed234fd5b74c564d4b00000000",
     "08000000000000000000000000000000000000000000000013d761d2527b0f5b",
 );
+const SEGMENT_V2: &str = concat!(
+    "4c564e444c4f47310200000000000000070000000000000000000000000000000000000000000000",
+    "000000000000000000000000000000001a4b363a064e9d414c564652050000000700000000000000",
+    "cdbe7004317332134c1e3e48106d4a4bc914f1bb71edc628736576656e0000004c56465200000000",
+    "08000000000000007f498d4624c30160d8984701d306aa99f5d02fed234fd5b74c564d4b00000000",
+    "08000000000000000000000000000000000000000000000013d761d2527b0f5b",
+);
 /// Frame 7 in a batch under `Os`, in the first power cycle of a directory in memory.
 const SEGMENT_V1_OS: &str = concat!(
     "4c564e444c4f47310100000000000000070000000000000000000000000000000000000000000000",
     "0000000000000000000000000000000079a75300ecd645884c564652050000000700000000000000",
+    "cdbe7004317332134c1e3e48106d4a4bc914f1bb71edc628736576656e0000004c564d4b00000000",
+    "0700000000000000010000000000000000000000000000004944e2e8c1469ea5",
+);
+
+const SEGMENT_V2_OS: &str = concat!(
+    "4c564e444c4f47310200000000000000070000000000000000000000000000000000000000000000",
+    "000000000000000000000000000000001a4b363a064e9d414c564652050000000700000000000000",
     "cdbe7004317332134c1e3e48106d4a4bc914f1bb71edc628736576656e0000004c564d4b00000000",
     "0700000000000000010000000000000000000000000000004944e2e8c1469ea5",
 );
@@ -43,14 +57,16 @@ fn written(durability: Durability, payloads: &[&[u8]]) -> (MemoryDirectory, Stri
 }
 
 #[test]
-fn version_1_is_written_as_ever() {
-    assert_eq!(written(Durability::Fsync, &[b"seven", b""]).1, SEGMENT_V1);
-    assert_eq!(written(Durability::Os, &[b"seven"]).1, SEGMENT_V1_OS);
+fn version_2_is_written_as_ever() {
+    assert_eq!(written(Durability::Fsync, &[b"seven", b""]).1, SEGMENT_V2);
+    assert_eq!(written(Durability::Os, &[b"seven"]).1, SEGMENT_V2_OS);
 }
 
 #[test]
-fn version_1_is_read() {
-    for (text, expected) in [(SEGMENT_V1, &[&b"seven"[..], b""][..]), (SEGMENT_V1_OS, &[b"seven"])] {
+fn every_version_is_read() {
+    let (both, one) = (&[&b"seven"[..], b""][..], &[&b"seven"[..]][..]);
+    let fixtures = [(SEGMENT_V1, both), (SEGMENT_V1_OS, one), (SEGMENT_V2, both), (SEGMENT_V2_OS, one)];
+    for (text, expected) in fixtures {
         let directory = MemoryDirectory::new();
         directory.create_dir_all(FOLDER).unwrap();
         let mut file = directory.create(&format!("{FOLDER}/00000000000000000007.log")).unwrap();

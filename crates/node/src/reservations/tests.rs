@@ -1,0 +1,52 @@
+use super::*;
+use bytes::Bytes;
+use lavandin_group::Consumer;
+use lavandin_shard::{BatchIds, RecordBatch, Request, Schema, Shard, ShardLimits, VectorBatch};
+use lavandin_storage::MemoryDirectory;
+use lavandin_types::{CollectionId, ElementType, ErrorCode, SchemaVersion};
+use std::sync::Arc;
+
+fn reservation() -> Reservation {
+    let mut shard =
+        Shard::open(Arc::new(MemoryDirectory::new()), ShardLimits::default(), None).expect("a new shard");
+    let collection = CollectionId::new(1);
+    let schema = Schema { version: SchemaVersion::new(1), element: ElementType::F32, dim: 1, index: None };
+    shard.prepare(Request::Open { collection, schema }, &mut Vec::new()).expect("it is new");
+    let vectors = VectorBatch { element: ElementType::F32, dim: 1, bytes: Bytes::from_static(&[0; 4]) };
+    let batch = RecordBatch { ids: BatchIds::Ints(vec![1]), vectors, fields: None, places: None };
+    shard.reserve(collection, batch, false).expect("the id is free")
+}
+
+#[test]
+fn a_reservation_is_taken_once() {
+    let mut reservations = Reservations::default();
+    let now = Instant::now();
+    let id = reservations.hold(reservation(), now);
+    assert!(reservations.take(id).is_ok());
+    assert_eq!(reservations.take(id).map_err(|error| error.code()), Err(ErrorCode::Unavailable));
+}
+
+#[test]
+fn what_nobody_comes_back_for_expires() {
+    let mut reservations = Reservations::default();
+    let now = Instant::now();
+    let first = reservations.hold(reservation(), now);
+    let second = reservations.hold(reservation(), now + HOLD / 2);
+    assert!(reservations.take_expired(now + HOLD / 2).is_empty());
+    assert_eq!(reservations.take_expired(now + HOLD).len(), 1);
+    assert!(reservations.take(first).is_err());
+    assert!(reservations.take(second).is_ok());
+}
+
+#[test]
+fn their_number_is_bounded() {
+    let mut reservations = Reservations::default();
+    let (reservation, now) = (reservation(), Instant::now());
+    for _ in 0..RESERVATIONS_MAX {
+        reservations.check_room().expect("there is room");
+        reservations.hold(reservation.clone(), now);
+    }
+    assert!(matches!(reservations.check_room(), Err(NodeError::Overloaded)));
+    reservations.take_expired(now + HOLD);
+    reservations.check_room().expect("there is room again");
+}

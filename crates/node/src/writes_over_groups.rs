@@ -1,0 +1,203 @@
+//! Writes to collections that lie over several groups.
+//!
+//! A batch is checked whole, its ids are held at every group that has a part, and only then the parts are logged: so a
+//! batch that is refused leaves nothing anywhere. Only a group that is lost in between can leave a part, and the error
+//! says so. Every batch has a request id, the caller's or one of its own, under which each group applies its part once.
+
+use crate::allotment::IDS_PER_LEASE;
+use crate::databases::schema_of;
+use crate::driver::Reserved;
+use crate::error::NodeError;
+use crate::groups::LocalGroup;
+use crate::identity;
+use crate::node::Node;
+use crate::options::CallContext;
+use crate::routing::{Layout, merge};
+use futures_util::future::join_all;
+use lavandin_cluster::{CollectionInfo, Command, IntegerIdForm, Reply};
+use lavandin_shard::{BatchIds, Change, Outcome, Places, RecordBatch, Rejection, check_batch};
+use lavandin_types::{CollectionId, RecordIdRef, RequestId};
+use std::sync::Arc;
+
+/// How often allotted ids are drawn again that turn out to be taken.
+const ALLOTMENTS_MAX: usize = 8;
+
+/// A group's share of a change.
+struct Part {
+    group: Arc<LocalGroup>,
+    change: Change,
+}
+
+impl Node {
+    /// Carries out a change of a collection whose dimension is fixed, on all the groups that it concerns.
+    pub(crate) async fn change_over_groups(
+        &self,
+        context: &CallContext,
+        info: Arc<CollectionInfo>,
+        change: Change,
+    ) -> Result<Outcome, NodeError> {
+        let context = &named(context)?;
+        let (Change::Add(batch) | Change::Upsert(batch)) = &change else {
+            let parts = self.parts(&info, change)?;
+            let done = parts.iter().map(|part| part.group.change(context, &info, part.change.clone()));
+            let done = join_all(done).await;
+            return together(&parts, done);
+        };
+        let info = self.fix_integer_form(context, info, &batch.ids).await?;
+        let BatchIds::Assigned { count } = batch.ids else {
+            return self.write(context, &info, change).await;
+        };
+        for _ in 0..ALLOTMENTS_MAX {
+            let start = self.allot(context, &info, u64::from(count)).await?;
+            let ids = BatchIds::Range { start, count };
+            match self.write(context, &info, with_ids(change.clone(), ids)).await {
+                // Someone chose an id of the range for a record of his own.
+                Err(NodeError::Rejected(Rejection::Exists(_))) => self.id_leases.forget(info.id),
+                written => return written.map(|_| Outcome::Assigned { start, count }),
+            }
+        }
+        Err(NodeError::Overloaded)
+    }
+
+    /// Writes a batch whose ids are known.
+    async fn write(
+        &self,
+        context: &CallContext,
+        info: &CollectionInfo,
+        mut change: Change,
+    ) -> Result<Outcome, NodeError> {
+        if let Change::Add(batch) | Change::Upsert(batch) = &mut change {
+            let schema = schema_of(info).ok_or(NodeError::Internal("a collection has no dimension"))?;
+            check_batch(&schema, batch)?;
+            let rows = batch.ids.len() as u32;
+            let first = self.place_clock.take(u64::from(rows));
+            batch.places = Some(Places { first, offsets: (0..rows).collect() });
+        }
+        let parts = self.parts(info, change)?;
+        if let [only] = &parts[..] {
+            return only.group.change(context, info, only.change.clone()).await;
+        }
+        let reserving = parts.iter().map(|part| part.group.reserve(context, info, part.change.clone()));
+        let reserved = join_all(reserving).await;
+        if let Some(refused) = reserved.iter().find_map(|one| one.as_ref().err()).cloned() {
+            release(&parts, &reserved);
+            return Err(refused);
+        }
+        let logging = parts.iter().zip(reserved).map(|(part, reserved)| async move {
+            match reserved? {
+                Reserved::Held(reservation) => part.group.log_reserved(context, reservation).await,
+                Reserved::Answered(outcome) => Ok(outcome),
+            }
+        });
+        let logged = join_all(logging).await;
+        together(&parts, logged)
+    }
+
+    fn parts(&self, info: &CollectionInfo, change: Change) -> Result<Vec<Part>, NodeError> {
+        let catalogue = self.metadata.catalogue();
+        let parts = Layout::of(&catalogue, info)?.split(change).into_iter();
+        parts.map(|(group, change)| Ok(Part { group: self.local_group(group)?, change })).collect()
+    }
+
+    /// Fixes how the collection's integer ids are hashed, with its first integers.
+    async fn fix_integer_form(
+        &self,
+        context: &CallContext,
+        info: Arc<CollectionInfo>,
+        ids: &BatchIds,
+    ) -> Result<Arc<CollectionInfo>, NodeError> {
+        let form = match ids {
+            BatchIds::Assigned { .. } => IntegerIdForm::Internal,
+            ids if ids.iter().any(|id| matches!(id, RecordIdRef::Int(_))) => IntegerIdForm::External,
+            _ => return Ok(info),
+        };
+        if info.integer_ids != IntegerIdForm::Unset {
+            return Ok(info);
+        }
+        let command = Command::SetIntegerIdForm { collection: info.id, form };
+        match self.command(context, command).await? {
+            Reply::Updated { info, .. } => Ok(info),
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
+    }
+
+    /// The first of `count` consecutive ids that nobody else is given.
+    async fn allot(
+        &self,
+        context: &CallContext,
+        info: &CollectionInfo,
+        count: u64,
+    ) -> Result<u64, NodeError> {
+        loop {
+            if let Some(start) = self.id_leases.take(info.id, count) {
+                return Ok(start);
+            }
+            context.check()?;
+            self.lease_ids(context, info, count.max(IDS_PER_LEASE)).await?;
+        }
+    }
+
+    async fn lease_ids(
+        &self,
+        context: &CallContext,
+        info: &CollectionInfo,
+        count: u64,
+    ) -> Result<(), NodeError> {
+        let largest_known = self.largest_integer_id(info)?;
+        let (collection, node): (CollectionId, _) = (info.id, self.identity.node);
+        let command = Command::LeaseIds { collection, node, count, largest_known };
+        match self.command(context, command).await? {
+            Reply::Ids { first, count } => {
+                self.id_leases.renew(collection, first..first.saturating_add(count));
+                Ok(())
+            }
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
+    }
+
+    fn largest_integer_id(&self, info: &CollectionInfo) -> Result<Option<u64>, NodeError> {
+        let groups = self.groups_of(info)?;
+        Ok(groups.iter().filter_map(|group| group.collection_statistics(info.id).max_int_id).max())
+    }
+}
+
+/// The context with a request id, under which parts that are sent again are applied once.
+fn named(context: &CallContext) -> Result<CallContext, NodeError> {
+    if context.request_id.is_none() {
+        return Ok(context.with_request_id(RequestId::new(identity::random()?)));
+    }
+    Ok(*context)
+}
+
+fn with_ids(change: Change, ids: BatchIds) -> Change {
+    match change {
+        Change::Add(batch) => Change::Add(RecordBatch { ids, ..batch }),
+        Change::Upsert(batch) => Change::Upsert(RecordBatch { ids, ..batch }),
+        other => other,
+    }
+}
+
+/// Gives up what some groups hold of a batch that another refused.
+fn release(parts: &[Part], reserved: &[Result<Reserved, NodeError>]) {
+    for (part, reserved) in parts.iter().zip(reserved) {
+        if let Ok(Reserved::Held(reservation)) = reserved {
+            part.group.release(*reservation);
+        }
+    }
+}
+
+/// One answer of all parts' answers.
+fn together(parts: &[Part], done: Vec<Result<Outcome, NodeError>>) -> Result<Outcome, NodeError> {
+    let failure = done.iter().find_map(|one| one.as_ref().err()).cloned();
+    let Some(reason) = failure else { return Ok(merge::outcomes(done.into_iter().flatten())) };
+    let named = |succeeded: bool| {
+        let chosen = parts.iter().zip(&done).filter(|(_, one)| one.is_ok() == succeeded);
+        chosen.map(|(part, _)| part.group.id.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    match done.iter().any(Result::is_ok) {
+        true => {
+            Err(NodeError::Partial { done: named(true), missing: named(false), reason: Box::new(reason) })
+        }
+        false => Err(reason),
+    }
+}
