@@ -3,19 +3,25 @@
 //! A checkpoint is a checked file `checkpoint-<sequence, 16 hex digits>` (docs/formats/checkpoint.md):
 //!
 //! ```text
-//! u32 version (1), u64 group, u64 sequence, u64 primary epoch, 16 bytes hash of that record,
-//! the request table, then the consumer's payload to the end
+//! u32 version (2), u64 group, u64 sequence, u64 primary epoch, 16 bytes hash of that record,
+//! u8 detached, the epoch table, the request table, then the consumer's payload to the end
 //! ```
 //! The new file is durable before the old one and the log's front are removed, so one intact checkpoint that the log
-//! continues is always there.
+//! continues is always there. A *detached* one came from another copy: the log begins behind it, or is what is left of
+//! the log that it replaced.
+//!
+//! The same bytes, header and payload, are what another copy is given as a snapshot.
 
+use crate::epoch_table::EpochTable;
 use crate::error::GroupError;
-use crate::group_copy::Position;
+use crate::position::Position;
 use crate::request_table::{RequestTable, take};
 use lavandin_storage::{Directory, StorageError, atomic_write, read_checked};
-use lavandin_types::{GroupId, PrimaryEpoch, RecordHash, SequenceNumber};
+use lavandin_types::{GroupId, SequenceNumber};
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Version 1 has neither the mark nor the epoch table.
+const VERSION_WITHOUT_EPOCHS: u32 = 1;
 const PREFIX: &str = "checkpoint-";
 const TEMPORARY_SUFFIX: &str = ".tmp";
 
@@ -23,6 +29,9 @@ const TEMPORARY_SUFFIX: &str = ".tmp";
 #[derive(Clone, Debug)]
 pub struct CheckpointHeader {
     pub position: Position,
+    /// The log begins behind it.
+    pub(crate) detached: bool,
+    pub(crate) epochs: EpochTable,
     /// The encoded request table.
     pub(crate) requests: Vec<u8>,
     /// Bytes of records that this session had logged or replayed by then.
@@ -30,8 +39,11 @@ pub struct CheckpointHeader {
 }
 
 /// A checkpoint read back.
+#[derive(Debug, Default)]
 pub(crate) struct Loaded {
     pub position: Position,
+    pub detached: bool,
+    pub epochs: EpochTable,
     pub requests: RequestTable,
     pub payload: Vec<u8>,
 }
@@ -123,19 +135,19 @@ fn is_damage(error: &GroupError) -> bool {
     )
 }
 
-fn encode(group: GroupId, header: &CheckpointHeader, payload: &[u8]) -> Vec<u8> {
-    let position = header.position;
+/// The bytes of a checkpoint; also of a snapshot.
+pub(crate) fn encode(group: GroupId, header: &CheckpointHeader, payload: &[u8]) -> Vec<u8> {
     let mut bytes = VERSION.to_le_bytes().to_vec();
     bytes.extend_from_slice(&group.to_le_bytes());
-    bytes.extend_from_slice(&position.sequence.to_le_bytes());
-    bytes.extend_from_slice(&position.epoch.to_le_bytes());
-    bytes.extend_from_slice(&position.hash.to_le_bytes());
+    header.position.encode(&mut bytes);
+    bytes.push(u8::from(header.detached));
+    header.epochs.encode(&mut bytes);
     bytes.extend_from_slice(&header.requests);
     bytes.extend_from_slice(payload);
     bytes
 }
 
-fn decode(
+pub(crate) fn decode(
     bytes: &[u8],
     name: &str,
     group: GroupId,
@@ -147,24 +159,39 @@ fn decode(
         return Err(malformed("it is too short"));
     };
     let found = u32::from_le_bytes(*version);
-    if found != VERSION {
+    if !matches!(found, VERSION | VERSION_WITHOUT_EPOCHS) {
         return Err(StorageError::Version { file: name.to_owned(), found, supported: VERSION }.into());
     }
     let (stored_group, position) = decode_position(&mut rest).ok_or_else(|| malformed("it is too short"))?;
     if stored_group != group {
         return Err(malformed("it belongs to another group"));
     }
+    let (detached, epochs) = match found {
+        VERSION => {
+            decode_epochs(&mut rest, &position).ok_or_else(|| malformed("its epoch table is malformed"))?
+        }
+        _ => (false, EpochTable::of(&position)),
+    };
     let requests = RequestTable::decode(&mut rest, request_entries_max, is_outcome)
         .ok_or_else(|| malformed("its request table is malformed"))?;
-    Ok(Loaded { position, requests, payload: rest.to_vec() })
+    Ok(Loaded { position, detached, epochs, requests, payload: rest.to_vec() })
 }
 
 fn decode_position(rest: &mut &[u8]) -> Option<(GroupId, Position)> {
     let group = GroupId::from_le_bytes(take(rest, 8)?.try_into().ok()?);
-    let sequence = SequenceNumber::from_le_bytes(take(rest, 8)?.try_into().ok()?);
-    let epoch = PrimaryEpoch::from_le_bytes(take(rest, 8)?.try_into().ok()?);
-    let hash = RecordHash::from_le_bytes(take(rest, 16)?.try_into().ok()?);
-    Some((group, Position { sequence, epoch, hash }))
+    Some((group, Position::decode(rest)?))
+}
+
+/// The mark and the table, which must end in the epoch of the checkpoint's own record.
+fn decode_epochs(rest: &mut &[u8], position: &Position) -> Option<(bool, EpochTable)> {
+    let detached = match take(rest, 1)? {
+        [0] => false,
+        [1] => true,
+        _ => return None,
+    };
+    let epochs = EpochTable::decode(rest)?;
+    let last = epochs.entries().last().copied().unwrap_or_default();
+    (last.0 == position.epoch && last.1 <= position.sequence).then_some((detached, epochs))
 }
 
 /// The sequence numbers of the checkpoint files, ascending. Left-over temporary files do not parse.

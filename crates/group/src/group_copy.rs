@@ -1,27 +1,40 @@
 //! One copy of a group: staging, logging, applying.
 //!
-//! A commit goes: `stage` any number of requests (each is validated against applied plus pending and becomes a
-//! record), `write_and_sync` their records with one write and one sync, `apply_synced` them in order. `commit` does the
-//! last two. Replication will wait for the other copies between them. Nothing is staged between them, so that a ticket
-//! is a place in one commit.
+//! ```text
+//! primary    stage … stage   validated against applied plus pending, made into records (each one's number is its ticket)
+//! follower   accept          a primary's records, checked against this log, which is cut where it differs
+//! both       write_and_sync  one write, one sync
+//!            advance         applies what is committed
+//! ```
+//! Several batches may be staged, durable and not yet committed at a time. A copy that is alone commits what it has
+//! synced (`commit`); otherwise `replication` says what is committed.
+//!
+//! A primary's reign begins with `lead`. What it then finds in its log behind the commit point may be acknowledged, so
+//! it keeps all of it, and validates nothing before that is applied. Each reign opens with a barrier.
+
+mod accept;
+mod apply;
+mod opening;
+mod snapshot;
+
+pub use accept::Accepted;
 
 use crate::checkpoint::{self, CheckpointHeader};
 use crate::consumer::Consumer;
-use crate::epoch;
+use crate::epoch_table::EpochTable;
 use crate::error::GroupError;
-use crate::record::{self, RECORD_HEADER_BYTES, Record};
-use crate::replay::{Replayed, check_reach, replay};
+use crate::log::Log;
+use crate::position::Position;
+use crate::promise;
+use crate::record::{RECORD_HEADER_BYTES, Record};
+use crate::replication::mutated;
 use crate::request_table::RequestTable;
-use lavandin_storage::wal::{Cut, FrameHead, Wal, WalOptions};
+use crate::shipment::Shipment;
+use lavandin_storage::wal::Cut;
 use lavandin_storage::{Directory, Durability};
-use lavandin_types::{CollectionId, GroupId, PrimaryEpoch, RecordHash, RequestId, SequenceNumber};
-use std::fmt::Display;
-use std::ops::Range;
+use lavandin_types::{CollectionId, GroupId, PrimaryEpoch, RequestId, SequenceNumber};
+use std::collections::HashMap;
 use std::sync::Arc;
-
-const LOG: &str = "log";
-/// Staging memory kept between commits; a larger batch's is given back.
-const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
 #[derive(Clone, Copy, Debug)]
 pub struct GroupOptions {
@@ -31,29 +44,34 @@ pub struct GroupOptions {
     pub log_segment_bytes: u64,
     /// Answers kept for retried requests.
     pub request_table_entries: usize,
+    /// Nothing is staged while records of this size wait for being committed.
+    pub pending_bytes_max: usize,
+    /// Applied records kept in memory for other copies. Zero for a copy that is alone.
+    pub recent_bytes_max: usize,
+    /// A log longer than this gives up records that are pinned for another copy.
+    pub pinned_bytes_max: u64,
+    #[cfg(any(test, feature = "mutations"))]
+    pub mutation: Option<crate::replication::Mutation>,
 }
 
 impl GroupOptions {
     pub fn new(group: GroupId, durability: Durability) -> Self {
-        Self { group, durability, log_segment_bytes: 64 << 20, request_table_entries: 65_536 }
+        Self {
+            group,
+            durability,
+            log_segment_bytes: 64 << 20,
+            request_table_entries: 65_536,
+            pending_bytes_max: 256 << 20,
+            recent_bytes_max: 0,
+            pinned_bytes_max: 4 << 30,
+            #[cfg(any(test, feature = "mutations"))]
+            mutation: None,
+        }
     }
-}
 
-/// A place in the log: the last record before it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Position {
-    pub sequence: SequenceNumber,
-    pub epoch: PrimaryEpoch,
-    pub hash: RecordHash,
-}
-
-/// The place of a staged request among the outcomes of the next commit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Ticket(usize);
-
-impl Ticket {
-    pub fn index(self) -> usize {
-        self.0
+    /// For a copy with others beside it.
+    pub fn replicated(group: GroupId, durability: Durability) -> Self {
+        Self { recent_bytes_max: 32 << 20, ..Self::new(group, durability) }
     }
 }
 
@@ -69,40 +87,65 @@ pub struct Recovery {
 /// What became of a staged request.
 #[derive(Debug)]
 pub enum Staged<C: Consumer> {
-    /// Its outcome comes with the next commit.
-    Pending(Ticket),
+    /// It is the record of that number. Its outcome comes when that is committed.
+    Pending(SequenceNumber),
     /// It was applied before, under its request id.
     Answered(C::Outcome),
     Rejected(C::Rejection),
 }
 
-/// A record that is staged and not yet applied.
-struct StagedRecord {
-    bytes: Range<usize>,
-    request_id: RequestId,
-    collection: CollectionId,
-    position: Position,
+/// Outcomes of records that were staged here, by their numbers, ascending.
+#[derive(Clone, Debug)]
+pub struct Outcomes<O>(Vec<(SequenceNumber, O)>);
+
+impl<O> Outcomes<O> {
+    pub fn get(&self, sequence: SequenceNumber) -> Option<&O> {
+        let at = self.0.binary_search_by_key(&sequence, |(sequence, _)| *sequence).ok()?;
+        self.0.get(at).map(|(_, outcome)| outcome)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &(SequenceNumber, O)> {
+        self.0.iter()
+    }
+}
+
+/// A primary's session.
+#[derive(Clone, Copy)]
+struct Reign {
+    /// The last record by its beginning.
+    start: SequenceNumber,
+    /// Its barrier is staged.
+    barrier: bool,
 }
 
 /// One copy of a group.
 pub struct GroupCopy<C: Consumer> {
     directory: Arc<dyn Directory>,
     options: GroupOptions,
-    wal: Wal,
+    log: Log,
     consumer: C,
     requests: RequestTable,
-    epoch: PrimaryEpoch,
+    /// No record of an epoch below is taken.
+    promised: PrimaryEpoch,
+    reign: Option<Reign>,
+    /// Requests staged in this reign and not yet applied.
+    pending: HashMap<RequestId, SequenceNumber>,
     /// The last applied record.
     applied: Position,
-    /// The last staged record.
-    last: Position,
-    staged: Vec<StagedRecord>,
-    /// The staged records' bytes, one after the other.
-    buffer: Vec<u8>,
-    /// The staged records are synced and wait to be applied.
-    synced: bool,
-    /// The session's barrier has gone to the log.
-    barrier: bool,
+    /// Everything up to here is known to be committed, applied or not.
+    committed: SequenceNumber,
+    /// The newest checkpoint came from another copy and the log begins behind it.
+    detached: bool,
+    /// Records from here on are kept in the log for another copy.
+    pin: Option<SequenceNumber>,
     /// Bytes of the records replayed and logged in this session, and how many of them the last checkpoint covers.
     logged_bytes: u64,
     checkpointed_bytes: u64,
@@ -111,54 +154,6 @@ pub struct GroupCopy<C: Consumer> {
 }
 
 impl<C: Consumer> GroupCopy<C> {
-    /// Opens the copy in `directory`: the newest checkpoint, then the log after it. `make` builds the consumer from
-    /// the checkpoint's payload; by then it is certain that the log goes on from there. A new primary epoch is durable
-    /// on return.
-    pub fn open<E: Display>(
-        directory: Arc<dyn Directory>,
-        options: GroupOptions,
-        make: impl FnOnce(Option<&[u8]>) -> Result<C, E>,
-    ) -> Result<Self, GroupError> {
-        let is_outcome = |bytes: &[u8]| C::decode_outcome(bytes).is_some();
-        let found = checkpoint::load(&*directory, options.group, options.request_table_entries, is_outcome)?;
-        let damage = found.damage;
-        let (start, mut requests, payload) = match found.loaded {
-            Some(loaded) => (loaded.position, loaded.requests, Some(loaded.payload)),
-            None => (Position::default(), RequestTable::new(options.request_table_entries), None),
-        };
-        let wal_options =
-            WalOptions { segment_bytes_max: options.log_segment_bytes, durability: options.durability };
-        let check = |head: &FrameHead, payload: &[u8]| record::hash(payload) == head.hash;
-        let wal = Wal::open(Arc::clone(&directory), LOG, wal_options, check)?;
-        // Where an older checkpoint cannot stand in for a damaged one, the damage is what went wrong.
-        let explain = |error| damage.clone().unwrap_or(error);
-        check_reach(&wal, options.group, start.sequence, found.newest).map_err(explain)?;
-        let made = make(payload.as_deref()).map_err(|error| GroupError::Consumer(error.to_string()));
-        let mut consumer = made.map_err(explain)?;
-        let Replayed { end, bytes } = replay(&wal, options.group, start, &mut consumer, &mut requests)?;
-        checkpoint::remove_unfinished(&*directory)?;
-        let epoch = epoch::load(&*directory)?.max(end.epoch).next();
-        epoch::store(&*directory, epoch)?;
-        Ok(Self {
-            directory,
-            options,
-            recovery: Recovery { cut: wal.cut().cloned(), damaged_checkpoint: damage },
-            wal,
-            consumer,
-            requests,
-            epoch,
-            applied: end,
-            last: end,
-            staged: Vec::new(),
-            buffer: Vec::new(),
-            synced: false,
-            barrier: false,
-            logged_bytes: bytes,
-            checkpointed_bytes: 0,
-            poison: None,
-        })
-    }
-
     pub fn consumer(&self) -> &C {
         &self.consumer
     }
@@ -172,9 +167,29 @@ impl<C: Consumer> GroupCopy<C> {
         self.applied
     }
 
-    /// The epoch of this session.
+    /// The last record that is durable as the options say.
+    pub fn durable(&self) -> Position {
+        self.log.durable
+    }
+
+    /// The last staged or accepted record.
+    pub fn last(&self) -> Position {
+        self.log.last
+    }
+
+    /// The record of that number in this log: `None` before its front and behind its end.
+    pub fn position_at(&self, sequence: SequenceNumber) -> Result<Option<Position>, GroupError> {
+        self.log.position_at(sequence)
+    }
+
+    /// Which epochs wrote the log.
+    pub fn epochs(&self) -> &EpochTable {
+        &self.log.epochs
+    }
+
+    /// The highest epoch that this copy has led or followed.
     pub fn epoch(&self) -> PrimaryEpoch {
-        self.epoch
+        self.promised
     }
 
     /// What opening met.
@@ -187,41 +202,81 @@ impl<C: Consumer> GroupCopy<C> {
         self.logged_bytes - self.checkpointed_bytes
     }
 
-    /// Bytes of the staged records.
+    /// Bytes of the records that are staged and not yet written.
     pub fn staged_bytes(&self) -> usize {
-        self.buffer.len()
+        self.log.tail.open_bytes()
     }
 
-    /// Validates a request and makes its record. Nothing is durable before `commit`. A request id that was applied, or
-    /// is staged, is not staged again.
-    ///
-    /// Panics if records are synced and not applied, see the header.
+    /// Promises to take no record of an epoch below `epoch`; durable on return. No effect where that was promised. A
+    /// reign under a lower epoch ends.
+    pub fn promise(&mut self, epoch: PrimaryEpoch) -> Result<(), GroupError> {
+        self.check_poison()?;
+        if epoch > self.promised {
+            promise::store(&*self.directory, epoch)?;
+            self.promised = epoch;
+            self.follow();
+        }
+        Ok(())
+    }
+
+    /// Begins a reign. The epoch is durable on return, and must be above that of every record here: a primary that was
+    /// restarted has forgotten whom it waited for, so it does not go on under its old epoch.
+    pub fn lead(&mut self, epoch: PrimaryEpoch) -> Result<(), GroupError> {
+        let resumes = mutated!(self.options, ResumeEpoch) && epoch == self.log.last.epoch;
+        if epoch < self.promised || epoch <= self.log.last.epoch && !resumes {
+            let promised = self.promised.max(self.log.last.epoch);
+            return Err(GroupError::Fenced { group: self.options.group, epoch, promised });
+        }
+        self.promise(epoch)?;
+        self.follow();
+        if mutated!(self.options, DropTailOnPromotion)
+            && let Some(committed) = self.log.position_at(self.committed)?
+        {
+            self.log.truncate(committed)?;
+        }
+        self.reign = Some(Reign { start: self.log.last.sequence, barrier: false });
+        Ok(())
+    }
+
+    /// Ends a reign, if there is one: what was not written is dropped, what was stays in the log and may yet be
+    /// committed by the next primary. Whoever waits for an outcome does not learn it here.
+    pub fn follow(&mut self) {
+        if self.reign.take().is_some() {
+            self.log.discard_unwritten();
+            self.consumer.discard_pending();
+            self.pending.clear();
+        }
+    }
+
+    /// Stages the record that opens the reign, unless it is there. Its position.
+    pub fn stage_barrier(&mut self) -> Result<Position, GroupError> {
+        self.check_poison()?;
+        self.open_reign()?;
+        Ok(self.log.last)
+    }
+
+    /// Validates a request and makes its record. Nothing is durable before `write_and_sync`. A request id that was
+    /// applied, or is staged, is not staged again.
     pub fn stage(&mut self, request_id: RequestId, request: C::Request) -> Result<Staged<C>, GroupError> {
         self.check_poison()?;
-        assert!(!self.synced, "what is synced is applied before more is staged");
+        let group = self.options.group;
+        if self.reign.is_none_or(|reign| self.applied.sequence < reign.start) {
+            return Err(GroupError::NotPrimary { group });
+        }
         if !request_id.is_none() {
             if let Some(bytes) = self.requests.get(request_id) {
-                let outcome = C::decode_outcome(bytes).expect("encoded by `C`, or checked by `open`");
+                let outcome = C::decode_outcome(bytes).expect("encoded by `C`, or checked when it was read");
                 return Ok(Staged::Answered(outcome));
             }
-            if let Some(index) = self.staged.iter().position(|record| record.request_id == request_id) {
-                return Ok(Staged::Pending(Ticket(index)));
+            if let Some(sequence) = self.pending.get(&request_id) {
+                return Ok(Staged::Pending(*sequence));
             }
         }
-        self.log_barrier()?;
-        let start = self.buffer.len();
-        self.buffer.resize(start + RECORD_HEADER_BYTES, 0);
-        match self.consumer.prepare(request, &mut self.buffer) {
-            Ok(collection) => {
-                assert!(collection != CollectionId::ZERO, "collection 0 marks barriers");
-                self.stage_record(start, request_id, collection);
-                Ok(Staged::Pending(Ticket(self.staged.len() - 1)))
-            }
-            Err(rejection) => {
-                self.buffer.truncate(start);
-                Ok(Staged::Rejected(rejection))
-            }
+        let (bytes, bytes_max) = (self.pending_bytes(), self.options.pending_bytes_max);
+        if bytes >= bytes_max {
+            return Err(GroupError::PipelineFull { group, bytes, bytes_max });
         }
+        self.stage_new(request_id, request)
     }
 
     /// What a request came to that was applied under its id.
@@ -230,62 +285,72 @@ impl<C: Consumer> GroupCopy<C> {
         known.and_then(|id| self.requests.get(id)).and_then(C::decode_outcome)
     }
 
-    /// Logs and applies what is staged; the outcomes by ticket. On failure nothing of it is acknowledged, and the
-    /// copy takes no more writes.
-    pub fn commit(&mut self) -> Result<Vec<C::Outcome>, GroupError> {
+    /// Logs, applies and answers what is staged, in a copy that is alone. On failure nothing of it is acknowledged, and
+    /// the copy takes no more writes.
+    pub fn commit(&mut self) -> Result<Outcomes<C::Outcome>, GroupError> {
         self.write_and_sync()?;
-        Ok(self.apply_synced())
+        self.advance(self.log.durable.sequence)
     }
 
     /// Writes the staged records with one write and makes them durable as the options say.
     pub fn write_and_sync(&mut self) -> Result<(), GroupError> {
         self.check_poison()?;
-        if self.staged.is_empty() || self.synced {
-            return Ok(());
+        match self.log.write_and_sync() {
+            Ok(bytes) => {
+                self.logged_bytes += bytes as u64;
+                Ok(())
+            }
+            Err(error) => Err(self.poisoned_by(error)),
         }
-        if let Err(error) = self.log_staged() {
-            self.consumer.discard_pending();
-            self.staged.clear();
-            self.buffer.clear();
-            return Err(self.poisoned_by(error));
-        }
-        self.synced = true;
-        self.logged_bytes += self.buffer.len() as u64;
-        Ok(())
     }
 
-    /// Applies what has been synced; the outcomes by ticket.
-    pub fn apply_synced(&mut self) -> Vec<C::Outcome> {
+    /// Applies what is committed, as far as it is durable here. Returns the outcomes of what this reign staged.
+    ///
+    /// `committed` must be a place that this log shares with the primary's: nothing that is applied is taken back.
+    pub fn advance(&mut self, committed: SequenceNumber) -> Result<Outcomes<C::Outcome>, GroupError> {
+        self.committed = self.committed.max(committed.min(self.log.last.sequence));
+        let end = self.committed.min(self.log.durable.sequence);
         let mut outcomes = Vec::new();
-        if !std::mem::take(&mut self.synced) {
-            return outcomes;
+        if self.applied.sequence < end {
+            self.apply_written(end)?;
+            self.apply_tail(end, &mut outcomes);
+            self.log.tail.drop_front(self.applied.sequence, self.options.recent_bytes_max);
         }
-        outcomes.reserve(self.staged.len());
-        let mut outcome_bytes = Vec::new();
-        for record in self.staged.drain(..) {
-            self.applied = record.position;
-            let op = &self.buffer[record.bytes][RECORD_HEADER_BYTES..];
-            let outcome = self.consumer.apply(record.position.sequence, record.collection, op);
-            if !record.request_id.is_none() {
-                outcome_bytes.clear();
-                C::encode_outcome(&outcome, &mut outcome_bytes);
-                self.requests.insert(record.request_id, &outcome_bytes);
-            }
-            outcomes.push(outcome);
-        }
-        self.buffer.clear();
-        self.buffer.shrink_to(BUFFER_BYTES_KEPT);
-        outcomes
+        Ok(Outcomes(outcomes))
+    }
+
+    /// The records from `from` on, for another copy: until `bytes_max` is reached or passed. What is staged is among
+    /// them. `None` if the log does not reach back so far.
+    pub fn read(&mut self, from: SequenceNumber, bytes_max: usize) -> Result<Option<Shipment>, GroupError> {
+        self.log.read(from, bytes_max)
+    }
+
+    /// Keeps the records from `pin` on in the log, whatever checkpoints are made; within `pinned_bytes_max`.
+    pub fn set_pin(&mut self, pin: Option<SequenceNumber>) {
+        self.pin = pin;
+    }
+
+    /// Whether the consumer's state is free of reservations: nothing that was staged here waits for being applied.
+    pub fn is_settled(&self) -> bool {
+        self.reign.is_none() || self.applied.sequence == self.log.last.sequence
     }
 
     /// What a checkpoint of the consumer's present state needs; take it together with that state.
     ///
-    /// Panics if something is staged: the consumer's state has reservations for it.
+    /// Panics unless the copy is settled.
     pub fn checkpoint_header(&self) -> CheckpointHeader {
-        assert!(self.staged.is_empty(), "a checkpoint is taken between commits");
+        assert!(self.is_settled(), "a checkpoint is taken between commits");
         let mut requests = Vec::new();
         self.requests.encode(&mut requests);
-        CheckpointHeader { position: self.applied, requests, logged_bytes: self.logged_bytes }
+        let mut epochs = self.log.epochs.clone();
+        epochs.truncate(self.applied.sequence);
+        CheckpointHeader {
+            position: self.applied,
+            detached: self.detached && self.applied == self.log.floor,
+            epochs,
+            requests,
+            logged_bytes: self.logged_bytes,
+        }
     }
 
     /// Makes a checkpoint of this session durable, then removes what it makes superfluous. On failure the checkpoint
@@ -299,66 +364,85 @@ impl<C: Consumer> GroupCopy<C> {
         self.flush()?;
         checkpoint::store(&*self.directory, self.options.group, header, payload)?;
         self.checkpointed_bytes = header.logged_bytes;
+        (self.log.floor, self.detached) = (header.position, header.detached);
         checkpoint::remove_older(&*self.directory, header.position.sequence)?;
-        self.wal.truncate_front(header.position.sequence)?;
+        let pinned = self.pin.filter(|_| self.log.wal.bytes() <= self.options.pinned_bytes_max);
+        // The record before the pinned one stays, too: what follows is sent with its position.
+        let pinned = pinned.map(|pin| SequenceNumber::new(pin.get().saturating_sub(1)));
+        let needed = pinned.unwrap_or(header.position.sequence).min(header.position.sequence);
+        self.log.wal.truncate_front(needed)?;
         Ok(())
     }
 
     /// Makes everything logged durable, under `Durability::Os` too. On failure the copy takes no more writes.
     pub fn flush(&mut self) -> Result<(), GroupError> {
         self.check_poison()?;
-        self.wal.sync_always().map_err(|error| self.poisoned_by(error.into()))
+        self.log.wal.sync_always().map_err(|error| self.poisoned_by(error.into()))
     }
 
-    /// Opens this session's epoch in the log, before its first record. The consumer does not see it.
-    fn log_barrier(&mut self) -> Result<(), GroupError> {
-        if self.barrier {
-            return Ok(());
+    /// Bytes of records in memory that are not applied.
+    fn pending_bytes(&self) -> usize {
+        match self.applied.sequence < self.log.last.sequence {
+            true => self.log.tail.bytes().saturating_sub(self.options.recent_bytes_max),
+            false => 0,
         }
-        let mut bytes = [0; RECORD_HEADER_BYTES];
-        let position = self.seal(&mut bytes, RequestId::NONE, CollectionId::ZERO);
-        self.wal.append(position.sequence, position.hash, &[&bytes])?;
-        self.last = position;
-        self.barrier = true;
-        Ok(())
     }
 
-    fn stage_record(&mut self, start: usize, request_id: RequestId, collection: CollectionId) {
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let position = self.seal(&mut buffer[start..], request_id, collection);
-        self.buffer = buffer;
-        self.last = position;
-        let bytes = start..self.buffer.len();
-        self.staged.push(StagedRecord { bytes, request_id, collection, position });
+    fn stage_new(&mut self, request_id: RequestId, request: C::Request) -> Result<Staged<C>, GroupError> {
+        let mark = self.log.tail.mark(self.log.last);
+        let reign = self.open_reign()?;
+        let buffer = self.log.tail.buffer();
+        let start = buffer.len();
+        buffer.resize(start + RECORD_HEADER_BYTES, 0);
+        match self.consumer.prepare(request, buffer) {
+            Ok(collection) => {
+                assert!(collection != CollectionId::ZERO, "collection 0 marks barriers");
+                let position = self.seal(start, request_id, collection);
+                if !request_id.is_none() {
+                    self.pending.insert(request_id, position.sequence);
+                }
+                Ok(Staged::Pending(position.sequence))
+            }
+            Err(rejection) => {
+                // A reign whose requests are all refused logs nothing, not even its barrier.
+                self.log.reset(&mark);
+                self.reign = Some(reign);
+                Ok(Staged::Rejected(rejection))
+            }
+        }
     }
 
-    /// Completes a record whose operation is in place; returns its position.
-    fn seal(&self, bytes: &mut [u8], request_id: RequestId, collection: CollectionId) -> Position {
-        let sequence = self.last.sequence.next();
+    /// Opens this reign's epoch in the log, before its first record. The consumer does not see it. The reign as before.
+    fn open_reign(&mut self) -> Result<Reign, GroupError> {
+        let before = self.reign.ok_or(GroupError::NotPrimary { group: self.options.group })?;
+        if !before.barrier {
+            let buffer = self.log.tail.buffer();
+            let start = buffer.len();
+            buffer.resize(start + RECORD_HEADER_BYTES, 0);
+            self.reign = Some(Reign { barrier: true, ..before });
+            self.seal(start, RequestId::NONE, CollectionId::ZERO);
+        }
+        Ok(before)
+    }
+
+    /// Completes the record whose operation is in the tail's buffer.
+    fn seal(&mut self, start: usize, request_id: RequestId, collection: CollectionId) -> Position {
+        let last = self.log.last;
         let record = Record {
             group: self.options.group,
-            epoch: self.epoch,
-            sequence,
-            previous: self.last.hash,
+            epoch: self.promised,
+            sequence: last.sequence.next(),
+            previous: last.hash,
             request_id,
             collection,
             op: &[],
         };
-        record.write_header(bytes);
-        Position { sequence, epoch: self.epoch, hash: record::hash(bytes) }
-    }
-
-    fn log_staged(&mut self) -> Result<(), GroupError> {
-        for record in &self.staged {
-            let Position { sequence, hash, .. } = record.position;
-            self.wal.append(sequence, hash, &[&self.buffer[record.bytes.clone()]])?;
-        }
-        self.wal.write()?;
-        Ok(self.wal.sync()?)
+        self.log.seal(start, record)
     }
 
     /// After a failed write or sync nobody knows what the log holds: nothing more is promised.
     fn poisoned_by(&mut self, error: GroupError) -> GroupError {
+        self.follow();
         let cause = Arc::new(error);
         self.poison = Some(Arc::clone(&cause));
         GroupError::Poisoned { group: self.options.group, cause }

@@ -5,7 +5,7 @@ use lavandin_types::RequestId;
 use std::collections::{HashMap, VecDeque};
 
 /// Answers kept, oldest evicted first.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RequestTable {
     entries_max: usize,
     /// Oldest first.

@@ -12,10 +12,10 @@ use crate::jobs::{JobBoard, JobDone, Lanes, Moment, Work};
 use crate::reservations::{ReservationId, Reservations};
 use crossbeam_channel::{Receiver, Sender, select};
 use lavandin_consensus::Metadata;
-use lavandin_group::{GroupCopy, GroupError, Staged, Ticket};
+use lavandin_group::{GroupCopy, GroupError, Staged};
 use lavandin_shard::{Change, Job, JobResult, Outcome, Request};
 use lavandin_storage::DataDirLock;
-use lavandin_types::{CollectionId, RequestId};
+use lavandin_types::{CollectionId, RequestId, SequenceNumber};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -133,7 +133,7 @@ pub(crate) struct CheckpointState {
 
 /// A request that waits for its commit.
 struct Waiting {
-    ticket: Ticket,
+    ticket: SequenceNumber,
     answer: Answer<GroupOutcome>,
 }
 
@@ -324,7 +324,7 @@ impl Driver {
         for Waiting { ticket, answer } in waiting.drain(..) {
             let reply = match &committed {
                 Ok(outcomes) => outcomes
-                    .get(ticket.index())
+                    .get(ticket)
                     .cloned()
                     .ok_or(NodeError::Internal("a staged request has no outcome")),
                 Err(error) => Err(error.clone().into()),

@@ -18,6 +18,7 @@ mod frame;
 mod log_reader;
 mod recovery;
 mod segment;
+mod truncate;
 
 pub use frame::FrameHead;
 pub use log_reader::{Frame, LogReader};

@@ -1,15 +1,16 @@
 use super::*;
 use lavandin_storage::MemoryDirectory;
-use lavandin_types::RequestId;
+use lavandin_types::{PrimaryEpoch, RecordHash, RequestId};
 
-/// A whole checkpoint file of version 1; never edited.
-const FIXTURE: &str = include_str!("../../fixtures/checkpoint-1.hex");
+/// Whole checkpoint files of versions 1 and 2; never edited.
+const FIXTURE_1: &str = include_str!("../../fixtures/checkpoint-1.hex");
+const FIXTURE_2: &str = include_str!("../../fixtures/checkpoint-2.hex");
 const NAME: &str = "checkpoint-000000000000002a";
 const GROUP: GroupId = GroupId::new(1);
 const PAYLOAD: &[u8] = b"the consumer's state";
 
-fn fixture() -> Vec<u8> {
-    let digits: Vec<u8> = FIXTURE.bytes().filter(u8::is_ascii_hexdigit).collect();
+fn fixture(text: &str) -> Vec<u8> {
+    let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     let (pairs, _) = digits.as_chunks::<2>();
     pairs.iter().map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }
@@ -25,7 +26,10 @@ fn header() -> CheckpointHeader {
     table.insert(RequestId::new(5), b"");
     let mut requests = Vec::new();
     table.encode(&mut requests);
-    CheckpointHeader { position, requests, logged_bytes: 0 }
+    let mut epochs = EpochTable::default();
+    epochs.push(PrimaryEpoch::new(1), SequenceNumber::new(1));
+    epochs.push(PrimaryEpoch::new(3), SequenceNumber::new(40));
+    CheckpointHeader { position, detached: true, epochs, requests, logged_bytes: 0 }
 }
 
 fn found(directory: &dyn Directory) -> Result<Found, GroupError> {
@@ -37,18 +41,30 @@ fn write(directory: &MemoryDirectory, name: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn the_bytes_are_those_of_version_1() {
+fn version_1_is_read() {
     let directory = MemoryDirectory::new();
-    write(&directory, NAME, &fixture());
+    write(&directory, NAME, &fixture(FIXTURE_1));
     let loaded = found(&directory).unwrap().loaded.unwrap();
     assert_eq!(loaded.position, header().position);
     assert_eq!(loaded.payload, PAYLOAD);
     assert_eq!(loaded.requests.get(RequestId::new(7)), Some(&b"first"[..]));
     assert_eq!(loaded.requests.get(RequestId::new(5)), Some(&b""[..]));
+    assert!(!loaded.detached);
+    assert_eq!(loaded.epochs.entries(), [(PrimaryEpoch::new(3), SequenceNumber::new(42))]);
+}
+
+#[test]
+fn the_bytes_are_those_of_version_2() {
+    let directory = MemoryDirectory::new();
+    write(&directory, NAME, &fixture(FIXTURE_2));
+    let loaded = found(&directory).unwrap().loaded.unwrap();
+    assert_eq!((loaded.position, loaded.detached), (header().position, true));
+    assert_eq!((loaded.epochs, &loaded.payload[..]), (header().epochs, PAYLOAD));
+    assert_eq!(loaded.requests.get(RequestId::new(7)), Some(&b"first"[..]));
 
     directory.remove(NAME).unwrap();
     store(&directory, GROUP, &header(), PAYLOAD).unwrap();
-    assert_eq!(directory.map(NAME).unwrap()[..], fixture());
+    assert_eq!(directory.map(NAME).unwrap()[..], fixture(FIXTURE_2));
 }
 
 #[test]
@@ -56,10 +72,10 @@ fn a_later_version_is_refused_and_not_passed_over() {
     let directory = MemoryDirectory::new();
     let mut bytes = encode(GROUP, &header(), PAYLOAD);
     atomic_write(&directory, "checkpoint-0000000000000001", &bytes).unwrap();
-    bytes[0] = 2;
+    bytes[0] = 3;
     atomic_write(&directory, NAME, &bytes).unwrap();
     let error = found(&directory).err().unwrap();
-    assert!(matches!(error, GroupError::Storage(StorageError::Version { found: 2, .. })), "{error}");
+    assert!(matches!(error, GroupError::Storage(StorageError::Version { found: 3, .. })), "{error}");
 }
 
 #[test]
@@ -79,7 +95,7 @@ fn other_files_are_no_checkpoints() {
     for name in
         ["checkpoint-2a", "checkpoint-000000000000002A", "checkpoint-000000000000002a.tmp", "checkpoint-"]
     {
-        write(&directory, name, &fixture());
+        write(&directory, name, &fixture(FIXTURE_2));
     }
     let found = found(&directory).unwrap();
     assert!(found.loaded.is_none() && found.damage.is_none());

@@ -5,7 +5,9 @@
 mod checkpoints;
 mod crashes;
 mod damage;
+mod followers;
 mod ledger;
 mod life;
 mod requests;
 mod schedules;
+mod snapshots;

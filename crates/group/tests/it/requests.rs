@@ -22,7 +22,7 @@ fn a_request_that_is_staged_twice_is_one_record() {
     assert_eq!((first, bytes), (again, copy.staged_bytes()));
     assert_ne!(first, other);
     let outcomes = copy.commit().unwrap();
-    assert_eq!((outcomes[other.index()], outcomes[first.index()]), (1, 2));
+    assert_eq!((outcomes.get(other), outcomes.get(first)), (Some(&1), Some(&2)));
     assert!(matches!(copy.stage(id, CLAIM), Ok(Staged::Answered(2))));
     assert!(copy.commit().unwrap().is_empty(), "an answered request is not logged again");
 }
@@ -34,7 +34,8 @@ fn requests_without_an_id_are_never_taken_for_one_another() {
         let release = Request::Release { name: 1 };
         assert!(matches!(copy.stage(RequestId::NONE, release), Ok(Staged::Pending(_))));
     }
-    assert_eq!(copy.commit().unwrap(), [1, 2, 3]);
+    let outcomes = copy.commit().unwrap();
+    assert!(outcomes.iter().map(|(_, outcome)| *outcome).eq([1, 2, 3]));
 }
 
 #[test]
@@ -93,15 +94,6 @@ fn each_session_opens_with_a_barrier_and_a_higher_epoch() {
         assert_eq!(copy.applied().sequence, barrier_and_two);
         before = barrier_and_two;
     }
-}
-
-#[test]
-#[should_panic(expected = "what is synced is applied")]
-fn nothing_is_staged_between_sync_and_apply() {
-    let mut copy = open(Arc::new(MemoryDirectory::new()), Durability::Fsync).unwrap();
-    assert!(matches!(copy.stage(RequestId::NONE, CLAIM), Ok(Staged::Pending(_))));
-    copy.write_and_sync().unwrap();
-    drop(copy.stage(RequestId::NONE, Request::Release { name: 1 }));
 }
 
 #[test]

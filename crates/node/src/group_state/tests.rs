@@ -59,6 +59,7 @@ fn group() -> Arc<MemoryDirectory> {
         assert!(matches!(staged, Staged::Pending(_)));
     }
     let outcomes = copy.commit().expect("the log takes them");
+    let outcomes: Vec<_> = outcomes.iter().map(|(_, outcome)| outcome).collect();
     assert!(matches!(outcomes[0], GroupOutcome::Iterations(iterations::Outcome::Iteration { .. })));
     assert!(matches!(outcomes[1], GroupOutcome::Collections(_)));
     directory

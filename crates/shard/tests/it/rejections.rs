@@ -82,7 +82,7 @@ fn staged_ids_are_taken_before_they_are_applied() {
         panic!("allotting was refused")
     };
     let outcomes = store.copy.commit().unwrap();
-    assert_eq!(outcomes[ticket.index()], Outcome::Assigned { start: 6, count: 1 });
+    assert_eq!(outcomes.get(ticket), Some(&Outcome::Assigned { start: 6, count: 1 }));
 }
 
 #[test]

@@ -48,7 +48,7 @@ impl Store {
             Staged::Pending(ticket) => {
                 let outcomes = self.copy.commit()?;
                 self.copy.consumer_mut().publish();
-                Ok(Ok(outcomes[ticket.index()].clone()))
+                Ok(Ok(outcomes.get(ticket).expect("it was staged").clone()))
             }
         }
     }

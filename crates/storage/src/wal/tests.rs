@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod fixture;
 mod speed;
+mod truncate;
 
 use super::*;
 use crate::MemoryDirectory;

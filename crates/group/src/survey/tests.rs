@@ -7,32 +7,6 @@ use std::sync::Arc;
 
 const GROUP: GroupId = GroupId::new(1);
 
-/// Keeps what it is given.
-#[derive(Default)]
-struct Keeper(Vec<Vec<u8>>);
-
-impl Consumer for Keeper {
-    type Request = ();
-    type Outcome = ();
-    type Rejection = ();
-
-    fn prepare(&mut self, (): (), _: &mut Vec<u8>) -> Result<CollectionId, ()> {
-        Err(())
-    }
-
-    fn apply(&mut self, _: SequenceNumber, _: CollectionId, op: &[u8]) {
-        self.0.push(op.to_vec());
-    }
-
-    fn discard_pending(&mut self) {}
-
-    fn encode_outcome((): &(), _: &mut Vec<u8>) {}
-
-    fn decode_outcome(_: &[u8]) -> Option<()> {
-        Some(())
-    }
-}
-
 /// What a test gives a record; the rest follows from its place.
 #[derive(Clone, Copy)]
 struct Made {
@@ -78,31 +52,45 @@ fn log(records: &[Made]) -> (Wal, Vec<Position>) {
     (wal, positions)
 }
 
-fn replayed(wal: &Wal, start: Position) -> Result<(Position, Vec<Vec<u8>>), GroupError> {
-    let mut keeper = Keeper::default();
-    let mut requests = RequestTable::new(1);
-    let replayed = replay(wal, GROUP, start, &mut keeper, &mut requests)?;
-    Ok((replayed.end, keeper.0))
+/// What a survey of the whole log finds behind `start`.
+fn surveyed(wal: &Wal, start: Position) -> Result<Survey, GroupError> {
+    let mut survey = Survey::new(GROUP, start, EpochTable::default());
+    let mut reader = wal.read_from(SequenceNumber::ZERO.next()).unwrap();
+    while let Some(frame) = reader.next_frame().unwrap() {
+        assert!(survey.see(&frame.head, frame.payload));
+    }
+    survey.finish()
 }
 
 /// Why a log is refused, and at which record.
 fn broken(records: &[Made]) -> (u64, &'static str) {
-    match replayed(&log(records).0, Position::default()) {
+    match surveyed(&log(records).0, Position::default()) {
         Err(GroupError::BrokenChain { sequence, what, .. }) => (sequence.get(), what),
-        other => panic!("{other:?}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was accepted"),
     }
 }
 
 #[test]
-fn the_consumer_gets_the_operations_after_the_start_and_no_barriers() {
+fn it_finds_the_end_the_bytes_and_the_epochs_behind_the_start() {
     let second = Made { epoch: 2, ..BARRIER };
     let (wal, positions) = log(&[BARRIER, RECORD, RECORD, second, Made { epoch: 2, ..RECORD }]);
-    let ends = [vec![2, 3, 5], vec![2, 3, 5], vec![3, 5], vec![5], vec![5], vec![]];
-    for (start, expected) in positions.iter().zip(ends) {
-        let (end, ops) = replayed(&wal, *start).unwrap();
-        assert_eq!(end, positions[5]);
-        assert_eq!(ops.concat(), expected, "from {}", start.sequence);
+    for (start, epochs) in positions.iter().zip([2, 2, 2, 1, 1, 0]) {
+        let survey = surveyed(&wal, *start).unwrap();
+        assert_eq!(survey.end, positions[5]);
+        let behind = 5 - start.sequence.get();
+        assert_eq!(survey.bytes, behind * (RECORD_HEADER_BYTES as u64 + 1));
+        assert_eq!(survey.epochs.entries().len(), epochs, "from {}", start.sequence);
     }
+}
+
+#[test]
+fn bytes_that_differ_from_their_hash_are_no_break_but_no_record_either() {
+    let (_, positions) = log(&[BARRIER]);
+    let mut survey = Survey::new(GROUP, Position::default(), EpochTable::default());
+    let head = FrameHead { sequence: positions[1].sequence, hash: positions[1].hash, bytes: 3 };
+    assert!(!survey.see(&head, b"abc"));
+    assert_eq!(survey.finish().unwrap().end, Position::default());
 }
 
 #[test]
@@ -130,7 +118,7 @@ fn the_start_must_be_the_record_that_the_log_has_there() {
     let (wal, positions) = log(&[BARRIER, RECORD, RECORD]);
     for start in &positions[1..] {
         let other = Position { hash: RecordHash::new(9), ..*start };
-        assert!(matches!(replayed(&wal, other), Err(GroupError::BrokenChain { .. })));
+        assert!(matches!(surveyed(&wal, other), Err(GroupError::BrokenChain { .. })));
     }
 }
 

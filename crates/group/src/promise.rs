@@ -1,4 +1,5 @@
-//! The primary epoch that this copy last reigned under, durable before the first record of it.
+//! The promise: the highest primary epoch that this copy has led or followed, durable before its first record is taken.
+//! Records of an epoch below it are refused for ever.
 
 use crate::error::GroupError;
 use lavandin_storage::{Directory, atomic_write, read_checked};
@@ -6,7 +7,7 @@ use lavandin_types::PrimaryEpoch;
 
 const FILE: &str = "epoch";
 
-/// The stored epoch; zero before the first reign.
+/// The stored epoch; zero before the first.
 pub(crate) fn load(directory: &dyn Directory) -> Result<PrimaryEpoch, GroupError> {
     if !directory.exists(FILE)? {
         return Ok(PrimaryEpoch::ZERO);
