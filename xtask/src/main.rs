@@ -26,6 +26,7 @@ usage: cargo xtask COMMAND
   fmt             formatting, checked and not changed
   clippy          clippy on all targets, warnings denied
   test [ARGS]     unit and integration tests of the workspace; ARGS go to `cargo test`
+  mutants         the simulation against deliberate mistakes, which it must find
   python          the tests of the Python package
   e2e [FILTER]    the Python end-to-end tests against the release binary; FILTER is a pytest -k expression
   slow [FILTER]   `test` and `e2e` with the slow tests switched on (LAVANDIN_SLOW_TESTS=1)
@@ -56,6 +57,7 @@ fn run(command: &str, rest: &[String]) -> Result<()> {
         "fmt" => check::format(),
         "clippy" => check::clippy(),
         "test" => check::tests(rest, false),
+        "mutants" => check::mutants(),
         "python" => python::package(&workspace),
         "e2e" => python::end_to_end(&workspace, rest.first().map(String::as_str), false),
         "slow" => check::slow(&workspace, rest.first().map(String::as_str)),
