@@ -36,7 +36,7 @@ mod transport;
 
 pub use directory::DirectoryId;
 pub use error::MetadataError;
-pub use metadata::{Leadership, Metadata, MetadataOptions, Start};
+pub use metadata::{Leadership, Metadata, MetadataOptions, OPENING_THREAD, Start};
 pub use status::{MetadataStatus, PeerStatus};
 pub use transport::{MESSAGE_BYTES_MAX, Transport, TransportError};
 

@@ -27,6 +27,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -118,6 +119,10 @@ struct Shared {
     tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// The thread that first reads what is on the disk. The storage library panics on some damaged bytes; that is caught
+/// and reported as damage, so a program's panic hook may leave this thread's panics out.
+pub const OPENING_THREAD: &str = "lavandin-metadata-open";
+
 impl Metadata {
     /// Opens the metadata of a directory, creating it where there is none.
     ///
@@ -140,14 +145,19 @@ impl Metadata {
         open: impl FnOnce() -> Result<Store, StoreError> + Send + 'static,
     ) -> Result<Self, MetadataError> {
         let (shown, node) = (path.clone(), options.node);
-        let opened = tokio::task::spawn_blocking(move || {
+        let work = move || {
             let store = open().map_err(|error| store_error(&shown, node, error))?;
             load(&shown, node, store)
-        })
-        .await;
-        // The join fails only if the storage library panicked, on bytes that it did not expect.
-        let reason = || "the storage library gave up on its contents".to_owned();
-        let loaded = opened.unwrap_or_else(|_| Err(MetadataError::Corrupt { path, reason: reason() }))?;
+        };
+        let opened = tokio::task::spawn_blocking(move || {
+            let thread = thread::Builder::new().name(OPENING_THREAD.to_owned()).spawn(work);
+            let thread = thread.map_err(|error| MetadataError::Stopped { reason: error.to_string() })?;
+            // The join fails only if the storage library panicked, on bytes that it did not expect.
+            let reason = "the storage library gave up on its contents".to_owned();
+            thread.join().unwrap_or(Err(MetadataError::Corrupt { path, reason }))
+        });
+        let stopped = |_| MetadataError::Stopped { reason: "the process is ending".to_owned() };
+        let loaded = opened.await.map_err(stopped)??;
         Self::start(options, loaded).await
     }
 

@@ -41,6 +41,8 @@ pub use datasets::{
 };
 pub use error::NodeError;
 pub use lavandin_cluster::{ApiKey, Catalogue, KeyRole};
+/// Whose panics are caught and reported as damage.
+pub use lavandin_consensus::OPENING_THREAD;
 pub use lavandin_feed::location::{HfSettings, S3Settings};
 pub use lavandin_feed::parquet_writer::ParquetWriteError;
 /// What a sync finds out about columns.

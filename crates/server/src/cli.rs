@@ -27,6 +27,7 @@ pub(crate) enum Asked {
 
 /// Runs the program; the entry point of the binary.
 pub fn main() -> ExitCode {
+    logging::leave_out_caught_panics();
     let variable = |name: &str| std::env::var(name).ok();
     let asked = match parse(std::env::args_os().collect(), &variable) {
         Ok(asked) => asked,

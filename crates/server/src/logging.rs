@@ -12,6 +12,17 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
 
+/// Keeps panics quiet that are caught and reported as damage of a file: the report is for the user, and a stack trace
+/// beside it would only frighten.
+pub(crate) fn leave_out_caught_panics() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some(lavandin_node::OPENING_THREAD) {
+            report(panic);
+        }
+    }));
+}
+
 /// Installs the process's subscriber.
 pub(crate) fn start(config: &ServerConfig) -> Result<()> {
     let level = &config.log_level;
