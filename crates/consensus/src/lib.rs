@@ -39,7 +39,3 @@ pub use error::MetadataError;
 pub use metadata::{Leadership, Metadata, MetadataOptions, OPENING_THREAD, Start};
 pub use status::{MetadataStatus, PeerStatus};
 pub use transport::{MESSAGE_BYTES_MAX, Transport, TransportError};
-
-/// The log filter directive that keeps the consensus library to itself: what it calls information is of use only to
-/// who debugs it. The binary puts it before the user's own directives.
-pub const LOG_DIRECTIVE: &str = "openraft=error";

@@ -16,9 +16,9 @@ pub(crate) struct Layout<'a> {
 
 impl<'a> Layout<'a> {
     pub(crate) fn of(catalogue: &'a Catalogue, info: &'a CollectionInfo) -> Result<Self, NodeError> {
-        let table = catalogue.bucket_table(info.buckets);
-        let table =
-            table.ok_or(NodeError::Internal("a collection's bucket table is not in the catalogue"))?;
+        // A table goes with its last collection, and `info` is from a moment ago.
+        let dropped = || NodeError::CollectionNotFound(format!("{} (it was dropped)", info.name));
+        let table = catalogue.bucket_table(info.buckets).ok_or_else(dropped)?;
         Ok(Self { info, table })
     }
 

@@ -110,3 +110,10 @@ fn a_batch_without_fields_stays_without() {
         assert!(matches!(change, Change::Add(RecordBatch { fields: None, ids: BatchIds::Ints(_), .. })));
     }
 }
+
+#[test]
+fn a_collection_that_was_dropped_meanwhile_is_not_found() {
+    let (catalogue, info) = (Catalogue::default(), info());
+    let code = Layout::of(&catalogue, &info).map(drop).map_err(|error| error.code());
+    assert_eq!(code, Err(lavandin_types::ErrorCode::NotFound));
+}
