@@ -330,6 +330,11 @@ impl<C: Consumer> GroupCopy<C> {
         self.pin = pin;
     }
 
+    /// How many bytes of applied records are kept in memory for other copies.
+    pub fn keep_recent(&mut self, bytes_max: usize) {
+        self.options.recent_bytes_max = bytes_max;
+    }
+
     /// Whether the consumer's state is free of reservations: nothing that was staged here waits for being applied.
     pub fn is_settled(&self) -> bool {
         self.reign.is_none() || self.applied.sequence == self.log.last.sequence

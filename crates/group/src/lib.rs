@@ -29,6 +29,7 @@ pub mod replication;
 
 mod request_table;
 mod shipment;
+mod snapshot;
 mod survey;
 mod tail;
 
@@ -43,3 +44,4 @@ pub use record::{OP_BYTES_MAX, RECORD_HEADER_BYTES, Record};
 
 pub use replica::{Output, Replica, StageError};
 pub use shipment::Shipment;
+pub use snapshot::Snapshot;

@@ -125,9 +125,11 @@ impl<C: Consumer> Replica<C> {
         self.copy.durable() != self.copy.last()
     }
 
-    /// Makes durable what is staged or was received.
-    pub fn sync(&mut self, now: u64) -> Result<(), GroupError> {
+    /// Makes durable what is staged or was received. The clock is read afterwards: the disk may have taken longer than
+    /// the lease.
+    pub fn sync(&mut self, clock: impl FnOnce() -> u64) -> Result<(), GroupError> {
         self.copy.write_and_sync()?;
+        let now = clock();
         self.replicator.log_changed(log_state(&self.copy), now);
         self.carry_out(&[], now)
     }

@@ -1,15 +1,24 @@
 //! Databases and collections: the catalogue's part of the node.
 
 use crate::error::NodeError;
+use crate::groups::{Group, brief};
 use crate::identity;
 use crate::node::{FIRST_GROUP, Node};
 use crate::options::CallContext;
-use lavandin_cluster::{Command, NodeSeed, Reply};
+use futures_util::future::join_all;
+use lavandin_cluster::{Catalogue, Command, NodeSeed, Reply};
 use lavandin_consensus::MetadataError;
-use lavandin_shard::{IndexSpec, Request, Schema};
+use lavandin_shard::{IndexSpec, Schema};
 use lavandin_types::{CollectionId, ElementType, IndexMode, Metric};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long a call that drops collections waits for groups to remove the records.
+const DROP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the metadata's leader is waited for before a name counts as unknown.
+const BARRIER_MAX: Duration = Duration::from_secs(1);
 
 /// A collection as callers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,12 +45,13 @@ pub struct RequireCollection {
 }
 
 impl Node {
-    pub fn databases(&self) -> Vec<String> {
-        self.metadata.catalogue().databases().map(|(name, _)| name.to_owned()).collect()
+    pub async fn databases(&self) -> Vec<String> {
+        self.present_catalogue().await.databases().map(|(name, _)| name.to_owned()).collect()
     }
 
-    pub fn database_exists(&self, name: &str) -> bool {
+    pub async fn database_exists(&self, name: &str) -> bool {
         self.metadata.catalogue().database(name).is_ok()
+            || self.present_catalogue().await.database(name).is_ok()
     }
 
     /// Creates a database unless it exists; with `drop_if_exists` an existing one is emptied.
@@ -60,7 +70,7 @@ impl Node {
 
     /// Removes a database and its collections; whether there was one.
     pub async fn drop_database(&self, context: &CallContext, name: &str) -> Result<bool, NodeError> {
-        let existed = self.database_exists(name);
+        let existed = self.database_exists(name).await;
         if existed {
             let command = Command::DropDatabase { name: name.to_owned() };
             self.dropping(context, command).await?;
@@ -69,14 +79,14 @@ impl Node {
     }
 
     /// The collections of a database, by name.
-    pub fn collections(&self, database: &str) -> Result<Vec<CollectionInfo>, NodeError> {
-        let catalogue = self.metadata.catalogue();
+    pub async fn collections(&self, database: &str) -> Result<Vec<CollectionInfo>, NodeError> {
+        let catalogue = self.present_catalogue().await;
         let listed = catalogue.database(database)?.collections();
         listed.map(|(_, id)| Ok(describe(catalogue.collection_by_id(id)?))).collect()
     }
 
-    pub fn collection(&self, database: &str, name: &str) -> Result<CollectionInfo, NodeError> {
-        let info = self.lookup(database, name)?;
+    pub async fn collection(&self, database: &str, name: &str) -> Result<CollectionInfo, NodeError> {
+        let info = self.lookup(database, name).await?;
         Ok(describe(&info))
     }
 
@@ -88,7 +98,7 @@ impl Node {
         name: &str,
         wanted: RequireCollection,
     ) -> Result<CollectionInfo, NodeError> {
-        let existing = self.lookup(database, name).ok();
+        let existing = self.lookup(database, name).await.ok();
         let element = match (wanted.element, &existing) {
             (Some(element), _) => element,
             (None, Some(existing)) if !wanted.drop_if_exists => existing.element,
@@ -118,7 +128,7 @@ impl Node {
         database: &str,
         name: &str,
     ) -> Result<bool, NodeError> {
-        let existed = self.lookup(database, name).is_ok();
+        let existed = self.lookup(database, name).await.is_ok();
         if existed {
             let command = Command::DropCollection { database: database.to_owned(), name: name.to_owned() };
             self.dropping(context, command).await?;
@@ -133,41 +143,69 @@ impl Node {
         name: &str,
         description: Option<String>,
     ) -> Result<(), NodeError> {
-        let collection = self.lookup(database, name)?.id;
+        let collection = self.lookup(database, name).await?.id;
         self.command(context, Command::SetDescription { collection, description }).await.map(drop)
     }
 
     /// The folder that holds the collection's records, among others': that of its first group here.
-    pub fn collection_path(&self, database: &str, name: &str) -> Result<PathBuf, NodeError> {
-        let info = self.lookup(database, name)?;
-        let group = self.groups_of(&info)?.first().map_or(FIRST_GROUP, |group| group.id);
+    pub async fn collection_path(&self, database: &str, name: &str) -> Result<PathBuf, NodeError> {
+        let info = self.lookup(database, name).await?;
+        let groups = self.groups_of(&info)?;
+        let here = groups.iter().map(|group| group.id).find(|group| self.groups.get(*group).is_some());
+        let group = here.unwrap_or(FIRST_GROUP);
         Ok(self.options.data_dir.join("groups").join(group.get().to_string()).join("segments"))
     }
 
-    pub(crate) fn lookup(
+    /// What another node has made a moment ago is found: before this node says that there is no such collection, it asks
+    /// the metadata's leader.
+    pub(crate) async fn lookup(
         &self,
         database: &str,
         name: &str,
     ) -> Result<Arc<lavandin_cluster::CollectionInfo>, NodeError> {
-        Ok(Arc::clone(self.metadata.catalogue().collection(database, name)?))
+        if let Ok(found) = self.metadata.catalogue().collection(database, name) {
+            return Ok(Arc::clone(found));
+        }
+        Ok(Arc::clone(self.present_catalogue().await.collection(database, name)?))
+    }
+
+    /// The catalogue with all that was committed before this call; as this node knows it where no leader answers.
+    async fn present_catalogue(&self) -> Arc<Catalogue> {
+        if !self.membership.is_alone() {
+            // Without a leader nothing can be changed either, so that this node is behind by little.
+            drop(self.metadata.read_barrier(BARRIER_MAX).await);
+        }
+        self.metadata.catalogue()
     }
 
     /// Carries out a metadata command; forms the cluster first where this node belongs to none yet.
     pub(crate) async fn command(&self, context: &CallContext, command: Command) -> Result<Reply, NodeError> {
         if self.metadata.catalogue().cluster().is_none() {
-            let node =
-                NodeSeed { id: self.identity.node, store: self.identity.store, address: String::new() };
-            let form = Command::FormCluster { cluster: identity::new_cluster_id()?, node };
-            match self.propose_command(context, form).await {
-                // Another call of this node formed it meanwhile.
-                Err(NodeError::Metadata(MetadataError::Refused(
-                    lavandin_cluster::CatalogueError::AlreadyFormed { .. },
-                ))) => {}
-                other => drop(other?),
-            }
-            self.add_groups(context).await?;
+            self.form_cluster(context).await?;
         }
         self.propose_command(context, command).await
+    }
+
+    /// Makes this node a cluster of one.
+    async fn form_cluster(&self, context: &CallContext) -> Result<(), NodeError> {
+        if self.membership.waits_for_cluster() || self.identity.seat.is_some() {
+            return Err(NodeError::NoCluster);
+        }
+        let _forming = self.membership.forming.lock().await;
+        if *self.membership.reopen_wanted().borrow() {
+            // A cluster adopted this node just now.
+            return Err(NodeError::Stopping);
+        }
+        let node = NodeSeed { id: self.identity.node, store: self.identity.store, address: String::new() };
+        let form = Command::FormCluster { cluster: identity::new_cluster_id()?, node };
+        match self.propose_command(context, form).await {
+            // Another call of this node formed it meanwhile.
+            Err(NodeError::Metadata(MetadataError::Refused(
+                lavandin_cluster::CatalogueError::AlreadyFormed { .. },
+            ))) => {}
+            other => drop(other?),
+        }
+        self.add_groups(context).await
     }
 
     pub(crate) async fn propose_command(
@@ -187,19 +225,22 @@ impl Node {
         }
     }
 
-    /// Removes the records of collections that the catalogue no longer has. Where that cannot be waited for, the
-    /// group's thread does it by itself a little later.
+    /// Removes the records of collections that the catalogue no longer has, in whichever group they are. Where that
+    /// cannot be waited for, the group's thread does it by itself a little later.
     async fn drop_data(
         &self,
         context: &CallContext,
         collections: impl IntoIterator<Item = CollectionId>,
     ) -> Result<(), NodeError> {
-        let unnamed = CallContext { request_id: lavandin_types::RequestId::NONE, ..*context };
+        let context = &brief(context, DROP_PATIENCE);
+        let groups: Vec<Group> =
+            self.metadata.catalogue().groups().map(|group| self.group(group.id)).collect();
         for collection in collections {
-            for group in self.groups.all() {
-                match group.propose(&unnamed, Request::Drop { collection }).await {
-                    Ok(_) | Err(NodeError::Overloaded | NodeError::Deadline(_)) => {}
-                    Err(error) => return Err(error),
+            let dropped = groups.iter().map(|group| group.drop_collection(context, collection));
+            for dropped in join_all(dropped).await {
+                match dropped {
+                    Err(NodeError::Overloaded | NodeError::Deadline(_) | NodeError::Unreachable { .. }) => {}
+                    other => other?,
                 }
             }
         }

@@ -2,10 +2,11 @@
 
 use lavandin_cluster::CatalogueError;
 use lavandin_consensus::MetadataError;
-use lavandin_group::GroupError;
+use lavandin_group::replication::Refusal;
+use lavandin_group::{GroupError, StageError};
 use lavandin_shard::{Damage, ReadError, Rejection};
 use lavandin_storage::StorageError;
-use lavandin_types::{ErrorCode, IndexModeError};
+use lavandin_types::{ErrorCode, GroupId, IndexModeError, RequestId};
 use std::path::PathBuf;
 use thiserror::Error;
 
@@ -62,6 +63,15 @@ pub enum NodeError {
     NotImplemented(String),
     #[error("too many writes are waiting; try again after a moment")]
     Overloaded,
+    /// Writes need more in-sync copies than there are; nothing was done.
+    #[error(transparent)]
+    TooFewCopies(Refusal),
+    #[error(
+        "this coordinator has not found its cluster yet; start the nodes of its configuration, then try again"
+    )]
+    NoCluster,
+    #[error("this node has not been registered with its cluster yet; see that the metadata has a leader")]
+    NotRegistered,
     /// Some groups were lost while a change was being logged.
     #[error(
         "the change is done in groups {done} and not known to be in {missing} ({reason}); send it again with the same \
@@ -70,6 +80,19 @@ pub enum NodeError {
     Partial { done: String, missing: String, reason: Box<NodeError> },
     #[error("the batch took too long between its groups, and this group wrote nothing of it; send it again")]
     ReservationGone,
+    /// This copy does not answer for its group now, or not yet. Nothing was done.
+    #[error("this copy of shard group {group} does not serve now: {reason}; nothing was done, try again")]
+    NotServing { group: GroupId, reason: String },
+    /// A change was under way when its group got another primary, or the way to it broke.
+    #[error(
+        "change {request_id} may still happen; send it again with the same idempotency key to learn its outcome"
+    )]
+    OutcomeUnknown { request_id: RequestId },
+    #[error("shard group {group} cannot be reached ({reason}); try again after a moment")]
+    Unreachable { group: String, reason: String },
+    /// What another node answered.
+    #[error("{message}")]
+    Remote { code: ErrorCode, message: String, filter_position: Option<usize> },
     #[error("building the index failed; the node's log says why, and it will be tried again")]
     IndexBuild,
     #[error("the deadline passed; {0}")]
@@ -83,6 +106,23 @@ pub enum NodeError {
 }
 
 impl NodeError {
+    /// Why a copy of `group` takes no request now.
+    pub(crate) fn of_refusal(group: GroupId, refusal: Refusal) -> Self {
+        match refusal {
+            // It does not help to ask again soon.
+            Refusal::TooFewCopies { .. } => Self::TooFewCopies(refusal),
+            _ => Self::NotServing { group, reason: refusal.to_string() },
+        }
+    }
+
+    /// Why a copy of `group` did not stage a request.
+    pub(crate) fn of_stage(group: GroupId, error: StageError) -> Self {
+        match error {
+            StageError::Refused(refusal) => Self::of_refusal(group, refusal),
+            StageError::Group(error) => error.into(),
+        }
+    }
+
     /// The haversine metric was asked for over vectors of `dim` elements.
     pub(crate) fn haversine(dim: u32) -> Self {
         Self::Invalid(format!("the haversine metric requires dimension 2, the collection has {dim}"))
@@ -115,7 +155,16 @@ impl NodeError {
             Self::Overloaded => ErrorCode::Overloaded,
             Self::Deadline(_) => ErrorCode::DeadlineExceeded,
             Self::Partial { reason, .. } => reason.code(),
-            Self::Stopping | Self::ReservationGone | Self::DataDirectory { .. } => ErrorCode::Unavailable,
+            Self::Stopping
+            | Self::ReservationGone
+            | Self::TooFewCopies(_)
+            | Self::NotServing { .. }
+            | Self::OutcomeUnknown { .. }
+            | Self::Unreachable { .. }
+            | Self::NoCluster
+            | Self::NotRegistered
+            | Self::DataDirectory { .. } => ErrorCode::Unavailable,
+            Self::Remote { code, .. } => *code,
             Self::IndexBuild | Self::Internal(_) => ErrorCode::Internal,
         }
     }
@@ -124,6 +173,7 @@ impl NodeError {
     pub fn filter_position(&self) -> Option<usize> {
         match self {
             Self::Read(ReadError::Filter(error)) => Some(error.position()),
+            Self::Remote { filter_position, .. } => *filter_position,
             _ => None,
         }
     }

@@ -64,20 +64,29 @@ impl GroupState {
         limits: ShardLimits,
         payload: Option<&[u8]>,
     ) -> Result<Self, NodeError> {
-        let malformed = || Damage::new("checkpoint", "the part of the iterations is malformed");
-        let (iterations, shard) = match payload.and_then(|payload| payload.strip_prefix(MAGIC)) {
-            Some(rest) => {
-                let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(malformed)?;
-                let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| malformed())?;
-                let (iterations, shard) = rest.split_at_checked(length).ok_or_else(malformed)?;
-                (
-                    Iterations::decode(IterationLimits::default(), iterations).ok_or_else(malformed)?,
-                    Some(shard),
-                )
-            }
-            None => (Iterations::new(IterationLimits::default()), payload),
-        };
-        Ok(Self { shard: Shard::open(directory, limits, shard)?, iterations })
+        let parts = payload.map(split_payload).transpose()?;
+        let iterations = decode_iterations(parts.and_then(|(iterations, _)| iterations))?;
+        Ok(Self { shard: Shard::open(directory, limits, parts.map(|(_, shard)| shard))?, iterations })
+    }
+
+    /// From a snapshot's payload, beside a state that counts until the snapshot is installed; then `take_over` is called.
+    pub(crate) fn open_beside(
+        directory: Arc<dyn Directory>,
+        limits: ShardLimits,
+        payload: &[u8],
+    ) -> Result<Self, NodeError> {
+        let (iterations, shard) = split_payload(payload)?;
+        let iterations = decode_iterations(iterations)?;
+        Ok(Self { shard: Shard::open_beside(directory, limits, shard)?, iterations })
+    }
+
+    /// Shows this state to the readers of the one that it has replaced, and removes that one's files.
+    pub(crate) fn take_over(&mut self, readers: &GroupReaders) {
+        self.shard.take_over(&readers.shard);
+        self.iterations.take_over(&readers.iterations);
+        if let Err(damage) = self.shard.remove_replaced() {
+            tracing::warn!(%damage, "files of the replaced state stay until the next start");
+        }
     }
 
     /// The iterations' part of a checkpoint of this moment.
@@ -90,6 +99,27 @@ impl GroupState {
     pub(crate) fn readers(&self) -> GroupReaders {
         GroupReaders { shard: self.shard.reader(), iterations: self.iterations.reader() }
     }
+}
+
+fn decode_iterations(part: Option<&[u8]>) -> Result<Iterations, Damage> {
+    let limits = IterationLimits::default();
+    match part {
+        Some(bytes) => Iterations::decode(limits, bytes).ok_or_else(malformed),
+        None => Ok(Iterations::new(limits)),
+    }
+}
+
+/// The parts of a checkpoint's payload: of the iterations, where there is one, and of the collections.
+pub(crate) fn split_payload(payload: &[u8]) -> Result<(Option<&[u8]>, &[u8]), Damage> {
+    let Some(rest) = payload.strip_prefix(MAGIC) else { return Ok((None, payload)) };
+    let (length, rest) = rest.split_first_chunk::<8>().ok_or_else(malformed)?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).map_err(|_| malformed())?;
+    let (iterations, shard) = rest.split_at_checked(length).ok_or_else(malformed)?;
+    Ok((Some(iterations), shard))
+}
+
+fn malformed() -> Damage {
+    Damage::new("checkpoint", "the part of the iterations is malformed")
 }
 
 /// The payload of a checkpoint from its parts, both of one moment.

@@ -1,25 +1,38 @@
 //! Groups as callers see them: the copies on this node, and several of them asked at once.
 
+mod call_codec;
+mod group;
+mod group_answers;
+mod group_call;
 mod group_host;
+mod lease;
 mod local_group;
 mod local_reads;
 mod local_writes;
+mod remote_calls;
+mod router;
+mod serving;
+#[cfg(test)]
+pub(crate) mod two_nodes;
+mod view;
 
-pub(crate) use group_host::GroupHost;
+pub(crate) use group::{Group, brief, named};
+pub(crate) use group_host::{GroupHost, Part};
+pub(crate) use lease::Lease;
 pub(crate) use local_group::LocalGroup;
+pub(crate) use remote_calls::PeerCalls;
+pub(crate) use router::Router;
+pub(crate) use serving::Serving;
+pub(crate) use view::{command_of, view_of};
 
 use crate::error::NodeError;
 use futures_util::future::try_join_all;
 use std::future::Future;
-use std::sync::Arc;
 
 /// Asks each group, all at once; the answers in their order. The first error is the answer of all.
-pub(crate) async fn ask_each<T, F>(
-    groups: &[Arc<LocalGroup>],
-    ask: impl Fn(Arc<LocalGroup>) -> F,
-) -> Result<Vec<T>, NodeError>
+pub(crate) async fn ask_each<T, F>(groups: &[Group], ask: impl Fn(Group) -> F) -> Result<Vec<T>, NodeError>
 where
     F: Future<Output = Result<T, NodeError>>,
 {
-    try_join_all(groups.iter().map(|group| ask(Arc::clone(group)))).await
+    try_join_all(groups.iter().cloned().map(ask)).await
 }

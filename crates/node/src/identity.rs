@@ -1,29 +1,90 @@
-//! Who a data directory is: its store id, drawn once, and the number of the node that lives in it.
+//! Who a data directory is: its store id, drawn once, and its place in a cluster, once it was adopted by one.
+//!
+//! `identity` holds the store id and the node's number (24 bytes). `seat` (JSON) is written when a cluster adopts
+//! the directory: from then on it is a member of that cluster, with the number that is in there. What the directory
+//! held as a node of its own, which was nothing, is removed before it is opened again.
 
 use crate::error::NodeError;
+use lavandin_cluster::LayoutSeed;
 use lavandin_storage::{Directory, atomic_write, read_checked};
 use lavandin_types::{ClusterId, NodeId, StoreId};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 const FILE: &str = "identity";
+const SEAT: &str = "seat";
+/// What a node alone makes before it holds anything.
+const FOLDERS_OF_ONE: [&str; 2] = ["metadata", "groups"];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
     pub store: StoreId,
     pub node: NodeId,
+    pub seat: Option<Seat>,
+}
+
+/// A place in a cluster, as whoever adopted the node told it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seat {
+    pub node: u64,
+    /// Where others reach this node; as the catalogue has it.
+    pub address: String,
+    /// Nodes that know the cluster, by number; where it is being founded, its first voters.
+    pub known: BTreeMap<u64, String>,
+    /// The cluster to form, for those who found it.
+    pub seed: Option<LayoutSeed>,
+    /// What the directory held before was removed.
+    #[serde(default)]
+    pub moved_in: bool,
 }
 
 /// Reads the identity of a data directory, or gives a new directory one. Durable on return.
-pub(crate) fn load_or_create(directory: &dyn Directory) -> Result<Identity, NodeError> {
+pub(crate) fn load_or_create(directory: &dyn Directory, path: &Path) -> Result<Identity, NodeError> {
+    let (store, node) = own(directory)?;
+    if !directory.exists(SEAT)? {
+        return Ok(Identity { store, node, seat: None });
+    }
+    let bytes = read_checked(directory, SEAT)?;
+    let mut seat: Seat = serde_json::from_slice(&bytes)
+        .map_err(|_| NodeError::Internal("the seat file cannot be read by this version"))?;
+    if !seat.moved_in {
+        for folder in FOLDERS_OF_ONE {
+            remove_folder(&path.join(folder))?;
+        }
+        seat.moved_in = true;
+        store_seat(directory, &seat)?;
+    }
+    Ok(Identity { store, node: NodeId::new(seat.node), seat: Some(seat) })
+}
+
+/// Makes the directory a member of a cluster, from its next opening on. Durable on return.
+pub(crate) fn store_seat(directory: &dyn Directory, seat: &Seat) -> Result<(), NodeError> {
+    let bytes = serde_json::to_vec(seat).map_err(|_| NodeError::Internal("a seat has no JSON"))?;
+    Ok(atomic_write(directory, SEAT, &bytes)?)
+}
+
+fn own(directory: &dyn Directory) -> Result<(StoreId, NodeId), NodeError> {
     if directory.exists(FILE)? {
         let bytes = read_checked(directory, FILE)?;
         return decode(&bytes)
             .ok_or(NodeError::Internal("the identity file has another length than 24 bytes"));
     }
-    let identity = Identity { store: StoreId::new(random()?), node: NodeId::new(1) };
-    let mut bytes = identity.store.to_le_bytes().to_vec();
-    bytes.extend_from_slice(&identity.node.to_le_bytes());
+    let (store, node) = (StoreId::new(random()?), NodeId::new(1));
+    let mut bytes = store.to_le_bytes().to_vec();
+    bytes.extend_from_slice(&node.to_le_bytes());
     atomic_write(directory, FILE, &bytes)?;
-    Ok(identity)
+    Ok((store, node))
+}
+
+fn remove_folder(folder: &Path) -> Result<(), NodeError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            let reason = format!("what was there before the cluster adopted it cannot be removed: {error}");
+            Err(NodeError::DataDirectory { path: folder.to_owned(), reason })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// An id for a cluster that is being formed.
@@ -31,12 +92,9 @@ pub(crate) fn new_cluster_id() -> Result<ClusterId, NodeError> {
     random().map(ClusterId::new)
 }
 
-fn decode(bytes: &[u8]) -> Option<Identity> {
+fn decode(bytes: &[u8]) -> Option<(StoreId, NodeId)> {
     let (store, node) = bytes.split_at_checked(16)?;
-    Some(Identity {
-        store: StoreId::from_le_bytes(store.try_into().ok()?),
-        node: NodeId::from_le_bytes(node.try_into().ok()?),
-    })
+    Some((StoreId::from_le_bytes(store.try_into().ok()?), NodeId::from_le_bytes(node.try_into().ok()?)))
 }
 
 pub(crate) fn random() -> Result<u128, NodeError> {

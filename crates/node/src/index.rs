@@ -19,13 +19,14 @@ impl Node {
         parameters: BuildParameters,
         other: Vec<(String, u64)>,
     ) -> Result<(), NodeError> {
-        let info = self.lookup(database, name)?;
+        let info = self.lookup(database, name).await?;
         check_available(&mode)?;
         if mode.metric == Metric::Haversine && info.dim != 2 && info.dim != 0 {
             return Err(NodeError::haversine(info.dim));
         }
         let (id, groups) = (info.id, self.groups_of(&info)?);
-        let records: u64 = groups.iter().map(|group| group.collection_statistics(info.id).live).sum();
+        let parts = ask_each(&groups, |group| async move { group.collection_statistics(context, id).await });
+        let records: u64 = parts.await?.iter().map(|part| part.live).sum();
         if mode.family != IndexFamily::Flat && records == 0 {
             return Err(NodeError::EmptyCollection(name.to_owned(), mode.family.label()));
         }
@@ -37,7 +38,7 @@ impl Node {
         }
         self.set_index(context, info.id, Some(index)).await?;
         if mode.wants_graph() {
-            ask_each(&groups, |group| async move { group.wait_for_jobs(id).await }).await?;
+            ask_each(&groups, |group| async move { group.wait_for_jobs(context, id).await }).await?;
         }
         Ok(())
     }
@@ -49,7 +50,7 @@ impl Node {
         database: &str,
         name: &str,
     ) -> Result<(), NodeError> {
-        let id = self.lookup(database, name)?.id;
+        let id = self.lookup(database, name).await?.id;
         self.set_index(context, id, None).await
     }
 
@@ -63,8 +64,8 @@ impl Node {
             Reply::Updated { info, .. } => info,
             _ => return Err(NodeError::Internal("the catalogue answered another command")),
         };
-        let (groups, info) = (self.groups_of(&info)?, &info);
-        ask_each(&groups, |group| async move { group.log_schema(context, info).await }).await.map(drop)
+        let groups = self.groups_of(&info)?;
+        ask_each(&groups, |group| async move { group.log_schema(context, collection).await }).await.map(drop)
     }
 }
 

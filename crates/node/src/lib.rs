@@ -1,14 +1,18 @@
 //! One running node: it drives the metadata and the groups, owns their threads, and answers calls. It executes; what
 //! to do is decided in the crates below (`cluster`, `shard`, `group`).
 //!
-//! Threads: the caller's async runtime; one thread a group, which alone changes that group (`driver`); two that run
-//! jobs, one for checkpoints and one for merges and graph builds (`jobs`); blocking threads for long reads (`pool`).
+//! Threads: the caller's async runtime, where requests are served; one of two threads for all that nodes say to each
+//! other (`peers`); one thread a group, which alone changes that copy (`driver`); two that run jobs, one for checkpoints
+//! and one for merges and graph builds (`jobs`); blocking threads for long reads (`pool`).
 //!
 //! Invariants: a call that answered a write has it in the group's log, synced as the durability says; reads take a
 //! view and wait for no writer; every queue is bounded; every thread is joined by `shutdown`. Deliberately absent:
 //! HTTP and JSON (`server`, `wire`).
 
 mod allotment;
+mod clock;
+mod cluster_settings;
+mod cluster_status;
 mod databases;
 mod datasets;
 mod driver;
@@ -20,17 +24,26 @@ mod identity;
 mod index;
 mod jobs;
 mod keys;
+mod member;
+mod membership;
 mod node;
 mod node_statistics;
 mod options;
+mod peers;
 mod pool;
 mod reads;
+mod rebuilding;
 mod reservations;
 mod routing;
 mod shard_writer;
+mod snapshots;
 mod writes;
 mod writes_over_groups;
 
+pub use cluster_settings::ClusterSettings;
+pub use cluster_status::{
+    ClusterStatus, GroupStatus, LeaderStatus, MetadataView, NodeStatus, OwnerStatus, ReplicaStatus,
+};
 pub use databases::{CollectionInfo, RequireCollection};
 pub use datasets::{
     Batch, BatchFailure, BatchFormat, ColumnInfo, ColumnSpec, DatasetInfo, DatasetOptions, Delivery,
@@ -40,7 +53,7 @@ pub use datasets::{
     TaskStatus,
 };
 pub use error::NodeError;
-pub use lavandin_cluster::{ApiKey, Catalogue, KeyRole};
+pub use lavandin_cluster::{ApiKey, Catalogue, KeyRole, LayoutError, NodeRole, StaticLayout};
 /// Whose panics are caught and reported as damage.
 pub use lavandin_consensus::OPENING_THREAD;
 pub use lavandin_feed::location::{HfSettings, S3Settings};

@@ -3,22 +3,28 @@
 //! Data directory: `LOCK`, `identity`, `metadata/` (the catalogue), `groups/<number>/` (log, checkpoints, segments).
 
 use crate::allotment::{IdLeases, PlaceClock};
+use crate::clock::Clock;
 use crate::datasets::DatasetRuntime;
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
-use crate::groups::{GroupHost, LocalGroup};
+use crate::groups::{GroupHost, LocalGroup, PeerCalls, Router};
 use crate::identity::{self, Identity};
+use crate::membership::{GroupLinks, Membership, Parts};
 use crate::options::{CallContext, NodeOptions};
-use crate::routing::Layout;
-use lavandin_cluster::{Catalogue, CollectionInfo, Command, GroupSeed};
-use lavandin_consensus::{Metadata, MetadataOptions};
-use lavandin_plan::iterations::IterationsReader;
-use lavandin_storage::{DataDirLock, LocalDirectory};
+use crate::peers::{Door, Mailboxes, PeerTransport, Peers, Runtime};
+use crate::rebuilding::Rebuilding;
+use futures_util::future::BoxFuture;
+use lavandin_cluster::{Catalogue, Command, GroupSeed, NodeRole};
+use lavandin_consensus::{Metadata, MetadataOptions, Start};
+use lavandin_peer::{PeerIdentity, PeerServer, ServerOptions};
+use lavandin_plan::iterations::{IterationLimits, Iterations, IterationsReader};
+use lavandin_storage::{DataDirLock, Directory, LocalDirectory};
 use lavandin_types::{GroupId, NodeId};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// The group of a node alone; it is there before the cluster is formed.
 pub(crate) const FIRST_GROUP: GroupId = GroupId::new(1);
@@ -29,12 +35,16 @@ pub struct Node {
     pub(crate) identity: Identity,
     pub(crate) metadata: Metadata,
     pub(crate) groups: Arc<GroupHost>,
+    pub(crate) membership: Arc<Membership>,
+    pub(crate) router: Arc<Router>,
     /// Of the group that has the iterations.
     pub(crate) iterations: IterationsReader,
     pub(crate) group: GroupClient,
     pub(crate) id_leases: IdLeases,
     pub(crate) place_clock: PlaceClock,
     pub(crate) datasets: Arc<DatasetRuntime>,
+    pub(crate) door: Arc<PeerServer<Door>>,
+    pub(crate) runtime: Runtime,
     /// Itself, for what runs in the background.
     me: Weak<Self>,
     started: Instant,
@@ -44,22 +54,45 @@ pub struct Node {
 struct Claimed {
     lock: Arc<DataDirLock>,
     identity: Identity,
+    root: Arc<dyn Directory>,
+}
+
+/// What is there before the groups' copies are.
+struct Base {
+    claimed: Claimed,
+    metadata: Metadata,
+    peers: Peers,
+    me: watch::Sender<PeerIdentity>,
+    runtime: Runtime,
 }
 
 impl Node {
     /// Opens the data directory, replays what is not in checkpoints, and starts the node's threads. The directory
     /// is created if it does not exist; a second process is refused.
+    ///
+    /// A node of its own serves when this returns. A member of a cluster takes its part as soon as it reaches the others.
     pub async fn open(options: NodeOptions) -> Result<Arc<Self>, NodeError> {
         let blocking = options.clone();
         let claimed = tokio::task::spawn_blocking(move || claim(&blocking))
             .await
             .map_err(|_| NodeError::Internal("opening the data directory panicked"))??;
-        let metadata_options = MetadataOptions {
-            propose_timeout: options.request_timeout,
-            ..MetadataOptions::new(options.data_dir.join("metadata"), claimed.identity.node)
+        let runtime = Runtime::start()?;
+        let identity = PeerIdentity {
+            node: claimed.identity.seat.as_ref().map(|_| claimed.identity.node),
+            incarnation: 0,
+            store: claimed.identity.store,
+            cluster: None,
         };
-        let metadata = Metadata::open(metadata_options).await?;
-        match Self::start(options, claimed, &metadata).await {
+        let me = watch::Sender::new(identity);
+        let peers = runtime.peers(&options.cluster.trust, &me)?;
+        let metadata_options = metadata_options(&options, &claimed.identity, &peers);
+        let metadata = runtime
+            .spawn(Metadata::open(metadata_options))
+            .await
+            .map_err(|_| NodeError::Internal("opening the metadata panicked"))??;
+        let base = Base { claimed, metadata: metadata.clone(), peers, me, runtime };
+        let starting: BoxFuture<'_, Result<Arc<Self>, NodeError>> = Box::pin(Self::start(options, base));
+        match starting.await {
             Ok(node) => Ok(node),
             Err(error) => {
                 metadata.shutdown().await;
@@ -68,35 +101,53 @@ impl Node {
         }
     }
 
-    async fn start(
-        options: NodeOptions,
-        Claimed { lock, identity }: Claimed,
-        metadata: &Metadata,
-    ) -> Result<Arc<Self>, NodeError> {
-        let groups = Arc::new(GroupHost::new(&options, metadata, lock)?);
-        let started = Self::start_groups(&options, identity, metadata, &groups).await;
-        let (first, datasets) = match started {
-            Ok(started) => started,
+    async fn start(options: NodeOptions, base: Base) -> Result<Arc<Self>, NodeError> {
+        let (membership, rebuilding) = Self::join(&options, &base)?;
+        let Base { claimed: Claimed { identity, .. }, metadata, me, runtime, .. } = base;
+        let groups = Arc::clone(&membership.groups);
+        let first = match Self::take_part(&options, &membership, &runtime).await {
+            Ok(first) => first,
             Err(error) => {
                 // The first failure is the one to tell.
+                membership.stop();
                 drop(groups.shut_down().await);
                 return Err(error);
             }
         };
+        let (group, iterations) = match &first {
+            Some(first) => (first.client.clone(), first.iterations.clone()),
+            None => (GroupClient::closed(), Iterations::new(IterationLimits::default()).reader()),
+        };
+        let datasets = DatasetRuntime::open(
+            &options.datasets,
+            (&options.data_dir, options.threads),
+            group.clone(),
+            iterations.clone(),
+        )?;
+        let calls = PeerCalls::new(&membership.peers, &metadata);
+        let router =
+            Arc::new(Router::new(identity.node, metadata.clone(), Arc::clone(&groups), Arc::new(calls)));
+        let door = Door::new(Arc::clone(&membership), Arc::clone(&router), rebuilding);
+        let trust = options.cluster.trust.clone();
+        let door = PeerServer::new(trust, me.subscribe(), Arc::new(door), ServerOptions::default());
         let node = Arc::new_cyclic(|me| Self {
             datasets: Arc::new(datasets),
             me: Weak::clone(me),
             options,
             identity,
-            metadata: metadata.clone(),
+            metadata,
             groups,
-            iterations: first.iterations.clone(),
-            group: first.client.clone(),
+            membership,
+            router,
+            iterations,
+            group,
             id_leases: IdLeases::default(),
             place_clock: PlaceClock::default(),
+            door: Arc::new(door),
+            runtime,
             started: Instant::now(),
         });
-        match node.catch_up().await {
+        match node.catch_up(first.as_deref()).await {
             Ok(()) => Ok(node),
             Err(error) => {
                 drop(node.shutdown().await);
@@ -105,40 +156,70 @@ impl Node {
         }
     }
 
-    /// Opens the copies that this node has by the catalogue; before the cluster is formed, that of its first group.
-    async fn start_groups(
+    /// Puts together what copies need to speak to others.
+    fn join(options: &NodeOptions, base: &Base) -> Result<(Arc<Membership>, Arc<Rebuilding>), NodeError> {
+        let Base { claimed: Claimed { lock, identity, root }, metadata, peers, me, runtime } = base;
+        let clock = Clock::start();
+        let rebuilding = Arc::new(Rebuilding::new(peers, metadata, identity.node));
+        let links = Arc::new(GroupLinks {
+            rebuilding: Arc::clone(&rebuilding),
+            mailboxes: Mailboxes::new(peers, metadata, runtime.handle()),
+            metadata: metadata.clone(),
+            runtime: runtime.handle(),
+            groups: OnceLock::new(),
+        });
+        let host = GroupHost::new(options, metadata, (links.clone(), clock), Arc::clone(lock))?;
+        let groups = Arc::new(host);
+        // It is set once.
+        drop(links.groups.set(Arc::downgrade(&groups)));
+        rebuilding.serve(&groups, &runtime.handle());
+        let membership = Membership::new(Parts {
+            identity: identity.clone(),
+            settings: options.cluster.clone(),
+            metadata: metadata.clone(),
+            groups,
+            peers: peers.clone(),
+            clock,
+            root: Arc::clone(root),
+            me: me.clone(),
+        })?;
+        Ok((Arc::new(membership), rebuilding))
+    }
+
+    /// A node of its own has its copies when this returns; the others' follow. The copy of the first group, if it is here.
+    async fn take_part(
         options: &NodeOptions,
-        identity: Identity,
-        metadata: &Metadata,
-        groups: &Arc<GroupHost>,
-    ) -> Result<(Arc<LocalGroup>, DatasetRuntime), NodeError> {
-        let catalogue = metadata.catalogue();
-        let mut wanted: Vec<GroupId> = groups_on(&catalogue, identity.node);
-        if !wanted.contains(&FIRST_GROUP) {
-            wanted.push(FIRST_GROUP);
+        membership: &Arc<Membership>,
+        runtime: &Runtime,
+    ) -> Result<Option<Arc<LocalGroup>>, NodeError> {
+        if !membership.is_alone() {
+            membership.start(&runtime.handle());
+            return Ok(None);
         }
-        open_groups(groups, wanted).await?;
-        let first = groups.get(FIRST_GROUP).ok_or(NodeError::Stopping)?;
-        let datasets = DatasetRuntime::open(
-            &options.datasets,
-            (&options.data_dir, options.threads),
-            first.client.clone(),
-            first.iterations.clone(),
-        )?;
-        Ok((first, datasets))
+        membership.take_part().await?;
+        membership.follow_catalogue().await?;
+        membership.start(&runtime.handle());
+        let first = membership.groups.get(FIRST_GROUP);
+        if membership.metadata.catalogue().cluster().is_some() {
+            let context = CallContext::new(options.request_timeout);
+            for group in membership.groups.all() {
+                group.wait_until_primary(&context).await?;
+            }
+        }
+        Ok(first)
     }
 
     /// Does what a crash left undone between the catalogue and the logs.
-    async fn catch_up(&self) -> Result<(), NodeError> {
+    async fn catch_up(&self, first: Option<&LocalGroup>) -> Result<(), NodeError> {
+        let Some(first) = first.filter(|_| self.metadata.catalogue().cluster().is_some()) else {
+            return Ok(());
+        };
         let context = CallContext::new(self.options.request_timeout);
-        if self.metadata.catalogue().cluster().is_some() {
-            self.add_groups(&context).await?;
-        }
+        self.add_groups(&context).await?;
         for group in self.groups.all() {
             group.align(&context).await?;
-            group.return_grants(&context).await?;
         }
-        Ok(())
+        first.return_grants(&context).await
     }
 
     /// Adds groups to the cluster until it has as many as this node was told to begin with. They are for collections
@@ -149,8 +230,11 @@ impl Node {
             let seed = GroupSeed { name: format!("sg{number}"), members: vec![node], primary: node };
             self.propose_command(context, Command::AddGroup(seed)).await?;
         }
-        let here = groups_on(&self.metadata.catalogue(), node);
-        open_groups(&self.groups, here).await
+        self.membership.follow_catalogue().await?;
+        for group in self.groups.all() {
+            group.wait_until_primary(context).await?;
+        }
+        Ok(())
     }
 
     /// This node, unless it is about to go.
@@ -163,21 +247,8 @@ impl Node {
         if let Some(reason) = self.metadata.status().failure {
             return Err(lavandin_consensus::MetadataError::Stopped { reason }.into());
         }
+        self.membership.ready()?;
         self.groups.ready()
-    }
-
-    /// The copy of a group on this node.
-    pub(crate) fn local_group(&self, group: GroupId) -> Result<Arc<LocalGroup>, NodeError> {
-        self.groups
-            .get(group)
-            .ok_or(NodeError::Internal("this node has no copy of a group that it was to read"))
-    }
-
-    /// The groups that a collection lies over, ascending.
-    pub(crate) fn groups_of(&self, info: &CollectionInfo) -> Result<Vec<Arc<LocalGroup>>, NodeError> {
-        let catalogue = self.metadata.catalogue();
-        let groups = Layout::of(&catalogue, info)?.table.groups();
-        groups.iter().map(|group| self.local_group(*group)).collect()
     }
 
     /// The catalogue of this moment.
@@ -201,8 +272,10 @@ impl Node {
     pub async fn shutdown(&self) -> Result<(), NodeError> {
         self.groups.board.cancel.store(true, Ordering::Release);
         self.datasets.stop();
+        self.membership.stop();
         let result = self.groups.shut_down().await;
         self.metadata.shutdown().await;
+        self.membership.peers.shut_down().await;
         result
     }
 }
@@ -211,20 +284,28 @@ impl Drop for Node {
     /// Without a shutdown the threads end by themselves, the groups' as soon as nobody can tell them anything any more.
     fn drop(&mut self) {
         self.groups.board.cancel.store(true, Ordering::Release);
+        self.membership.stop();
     }
 }
 
-/// Opens copies on a thread that may wait for the disk.
-async fn open_groups(host: &Arc<GroupHost>, groups: Vec<GroupId>) -> Result<(), NodeError> {
-    let host = Arc::clone(host);
-    let open = move || groups.into_iter().try_for_each(|group| host.open(group).map(drop));
-    let opened = tokio::task::spawn_blocking(open).await;
-    opened.map_err(|_| NodeError::Internal("opening a group panicked"))?
-}
-
-/// The groups of which a node has a copy.
-fn groups_on(catalogue: &Catalogue, node: NodeId) -> Vec<GroupId> {
-    catalogue.groups().filter(|group| group.members.contains(&node)).map(|group| group.id).collect()
+/// A directory that holds metadata goes on with it, whatever is said here.
+fn metadata_options(options: &NodeOptions, identity: &Identity, peers: &Peers) -> MetadataOptions {
+    let start = match &identity.seat {
+        None if options.cluster.role == NodeRole::Coordinator => Start::Join,
+        None => Start::Alone,
+        Some(seat) if seat.seed.is_some() && seat.known.contains_key(&seat.node) => {
+            let voters = seat.known.iter();
+            Start::Found(voters.map(|(node, address)| (NodeId::new(*node), address.clone())).collect())
+        }
+        Some(_) => Start::Join,
+    };
+    MetadataOptions {
+        start,
+        address: identity.seat.as_ref().map(|seat| seat.address.clone()).unwrap_or_default(),
+        transport: Arc::new(PeerTransport(peers.clone())),
+        propose_timeout: options.request_timeout,
+        ..MetadataOptions::new(options.data_dir.join("metadata"), identity.node)
+    }
 }
 
 fn claim(options: &NodeOptions) -> Result<Claimed, NodeError> {
@@ -235,6 +316,6 @@ fn claim(options: &NodeOptions) -> Result<Claimed, NodeError> {
     std::fs::create_dir_all(&options.data_dir).map_err(|error| unusable(&error))?;
     let lock = Arc::new(DataDirLock::acquire(&options.data_dir).map_err(|error| unusable(&error))?);
     let root = LocalDirectory::new(&options.data_dir).map_err(|error| unusable(&error))?;
-    let identity = identity::load_or_create(&root)?;
-    Ok(Claimed { lock, identity })
+    let identity = identity::load_or_create(&root, &options.data_dir)?;
+    Ok(Claimed { lock, identity, root: Arc::new(root) })
 }

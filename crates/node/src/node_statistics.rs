@@ -1,7 +1,7 @@
 //! Numbers about the node and its collections, for metrics and status calls.
 
 use crate::error::NodeError;
-use crate::groups::LocalGroup;
+use crate::groups::{LocalGroup, ask_each};
 use crate::node::Node;
 use crate::options::CallContext;
 use std::collections::BTreeSet;
@@ -130,15 +130,15 @@ impl Node {
     /// Of all groups that have a part of the collection.
     pub async fn collection_statistics(
         &self,
-        _context: &CallContext,
+        context: &CallContext,
         database: &str,
         name: &str,
     ) -> Result<CollectionStatistics, NodeError> {
-        let info = self.lookup(database, name)?;
-        let groups = self.groups_of(&info)?;
-        let parts = groups.iter().map(|group| group.collection_statistics(info.id));
+        let info = self.lookup(database, name).await?;
+        let (id, groups) = (info.id, self.groups_of(&info)?);
+        let parts = ask_each(&groups, |group| async move { group.collection_statistics(context, id).await });
         let start = CollectionStatistics { dim: info.dim, ..CollectionStatistics::default() };
-        Ok(parts.fold(start, CollectionStatistics::plus))
+        Ok(parts.await?.into_iter().fold(start, CollectionStatistics::plus))
     }
 
     pub fn statistics(&self) -> NodeStatistics {

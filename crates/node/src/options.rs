@@ -1,5 +1,6 @@
 //! What a node and a call need to know.
 
+use crate::cluster_settings::ClusterSettings;
 use crate::datasets::DatasetOptions;
 use crate::error::NodeError;
 use lavandin_shard::ShardLimits;
@@ -54,6 +55,7 @@ pub struct NodeOptions {
     /// The log is checkpointed when it is this large, which bounds the replay at a start.
     pub log_bytes_max: u64,
     pub datasets: DatasetOptions,
+    pub cluster: ClusterSettings,
 }
 
 impl NodeOptions {
@@ -68,6 +70,7 @@ impl NodeOptions {
             request_timeout: Duration::from_secs(300),
             log_bytes_max: 256 << 20,
             datasets: DatasetOptions::new(threads),
+            cluster: ClusterSettings::default(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::databases::metric_of;
 use crate::error::NodeError;
-use crate::groups::{LocalGroup, ask_each};
+use crate::groups::{Group, ask_each};
 use crate::node::Node;
 use crate::options::CallContext;
 use crate::routing::{Layout, merge};
@@ -43,7 +43,7 @@ impl Node {
         name: &str,
         search: Search,
     ) -> Result<SearchReply, NodeError> {
-        let info = self.lookup(database, name)?;
+        let info = self.lookup(database, name).await?;
         let id = info.id;
         self.check_search(&search)?;
         check_dimension(&info, &search.queries, search.count)?;
@@ -56,9 +56,9 @@ impl Node {
         let mut parts: Vec<SearchResult> = match &groups[..] {
             [only] => only.search(context, info.id, search, None).await?.into_iter().collect(),
             _ => {
-                let fields = fields_over(&groups, id)?;
+                let fields = self.filter_fields(context, (&groups, id), filter.is_some()).await?;
                 let answers = ask_each(&groups, |group| {
-                    let (search, fields) = (search.clone(), Some(Arc::clone(&fields)));
+                    let (search, fields) = (search.clone(), fields.clone());
                     async move { group.search(context, id, search, fields).await }
                 });
                 answers.await?.into_iter().flatten().collect()
@@ -94,7 +94,7 @@ impl Node {
         threshold: f32,
         max_results: usize,
     ) -> Result<Vec<Hit>, NodeError> {
-        let info = self.lookup(database, name)?;
+        let info = self.lookup(database, name).await?;
         let id = info.id;
         check_dimension(&info, &query, 1)?;
         let groups = self.groups_of(&info)?;
@@ -116,13 +116,14 @@ impl Node {
         which: Which,
         with_vectors: bool,
     ) -> Result<Vec<Record>, NodeError> {
-        let info = self.lookup(database, name)?;
+        let info = self.lookup(database, name).await?;
         if let Which::Ids(ids) = which {
             return self.records_by_id(context, &info, ids, with_vectors).await;
         }
         let id = info.id;
         let groups = self.groups_of(&info)?;
-        let fields = if groups.len() > 1 { Some(fields_over(&groups, id)?) } else { None };
+        let filtered = groups.len() > 1 && matches!(which, Which::Matching(_));
+        let fields = self.filter_fields(context, (&groups, id), filtered).await?;
         let answers = ask_each(&groups, |group| {
             let asked = (which.clone(), fields.clone());
             async move { group.records(context, id, asked, with_vectors).await }
@@ -147,10 +148,10 @@ impl Node {
         let layout = Layout::of(&catalogue, info)?;
         let (id, order) = (info.id, ids.clone());
         let asked = layout.split_ids(ids).into_iter().map(|(group, ids)| {
-            let group = self.local_group(group);
+            let group = self.group(group);
             async move {
                 let unknown = ids.first().cloned();
-                match (group?.records(context, id, (Which::Ids(ids), None), with_vectors).await?, unknown) {
+                match (group.records(context, id, (Which::Ids(ids), None), with_vectors).await?, unknown) {
                     (Some(records), _) => Ok::<_, NodeError>(records),
                     (None, Some(id)) => Err(ReadError::UnknownId(id).into()),
                     (None, None) => Ok(Vec::new()),
@@ -173,7 +174,7 @@ impl Node {
         database: &str,
         name: &str,
     ) -> Result<Vec<RecordId>, NodeError> {
-        let info = self.lookup(database, name)?;
+        let info = self.lookup(database, name).await?;
         let (id, groups) = (info.id, self.groups_of(&info)?);
         let answers = ask_each(&groups, |group| async move { group.deleted_ids(context, id).await });
         let mut parts = answers.await?;
@@ -188,27 +189,39 @@ impl Node {
     /// Whether a live record has the id.
     pub async fn id_exists(
         &self,
-        _context: &CallContext,
+        context: &CallContext,
         database: &str,
         name: &str,
         id: RecordId,
     ) -> Result<bool, NodeError> {
-        let info = self.lookup(database, name)?;
+        let info = self.lookup(database, name).await?;
         let catalogue = self.metadata.catalogue();
         let owner = Layout::of(&catalogue, &info)?.owner(id.as_ref());
-        Ok(self.local_group(owner)?.contains(info.id, &id))
+        self.group(owner).contains(context, info.id, id).await
     }
 
     /// The names of all fields, in the order in which they first appeared.
     pub async fn field_names(
         &self,
-        _context: &CallContext,
+        context: &CallContext,
         database: &str,
         name: &str,
     ) -> Result<Vec<String>, NodeError> {
-        let info = self.lookup(database, name)?;
-        let fields = fields_over(&self.groups_of(&info)?, info.id)?;
-        Ok(Arc::unwrap_or_clone(fields).names().collect())
+        let info = self.lookup(database, name).await?;
+        Ok(fields_over(context, &self.groups_of(&info)?, info.id).await?.names().collect())
+    }
+
+    /// What a filter may name in each group besides what that group has itself.
+    async fn filter_fields(
+        &self,
+        context: &CallContext,
+        (groups, collection): (&[Group], CollectionId),
+        filtered: bool,
+    ) -> Result<Option<Arc<FieldKinds>>, NodeError> {
+        Ok(match filtered {
+            true => Some(Arc::new(fields_over(context, groups, collection).await?)),
+            false => None,
+        })
     }
 
     fn check_search(&self, search: &Search) -> Result<(), NodeError> {
@@ -227,12 +240,15 @@ impl Node {
 }
 
 /// The fields of a collection's records in all groups: what a filter may name, whichever group a record is in.
-fn fields_over(groups: &[Arc<LocalGroup>], collection: CollectionId) -> Result<Arc<FieldKinds>, NodeError> {
+async fn fields_over(
+    context: &CallContext,
+    groups: &[Group],
+    collection: CollectionId,
+) -> Result<FieldKinds, NodeError> {
+    let answers = ask_each(groups, |group| async move { group.field_kinds(context, collection).await });
     let mut all = FieldKinds::default();
-    for group in groups {
-        all.merge(&group.field_kinds(collection)?);
-    }
-    Ok(Arc::new(all))
+    answers.await?.iter().for_each(|kinds| all.merge(kinds));
+    Ok(all)
 }
 
 /// Refuses queries of another dimension than the collection's, once that is fixed.

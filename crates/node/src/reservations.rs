@@ -10,13 +10,23 @@ use std::time::{Duration, Instant};
 const HOLD: Duration = Duration::from_secs(10);
 const RESERVATIONS_MAX: usize = 1024;
 
-/// Names a reservation at its group, for as long as the group's session lasts.
+/// Names a reservation at its group, for as long as the group's session lasts. Drawn at random by the router, so that
+/// it may ask again where it does not know whether its question arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct ReservationId(u64);
+pub(crate) struct ReservationId(u128);
+
+impl ReservationId {
+    pub(crate) const fn new(value: u128) -> Self {
+        Self(value)
+    }
+
+    pub(crate) const fn get(self) -> u128 {
+        self.0
+    }
+}
 
 #[derive(Default)]
 pub(crate) struct Reservations {
-    last: u64,
     held: HashMap<ReservationId, (Reservation, Instant)>,
 }
 
@@ -26,11 +36,13 @@ impl Reservations {
         if self.held.len() >= RESERVATIONS_MAX { Err(NodeError::Overloaded) } else { Ok(()) }
     }
 
-    pub(crate) fn hold(&mut self, reservation: Reservation, now: Instant) -> ReservationId {
-        self.last += 1;
-        let id = ReservationId(self.last);
+    /// Whether what was asked for under `id` is held already.
+    pub(crate) fn holds(&self, id: ReservationId) -> bool {
+        self.held.contains_key(&id)
+    }
+
+    pub(crate) fn hold(&mut self, id: ReservationId, reservation: Reservation, now: Instant) {
         self.held.insert(id, (reservation, now + HOLD));
-        id
     }
 
     pub(crate) fn take(&mut self, id: ReservationId) -> Result<Reservation, NodeError> {

@@ -22,7 +22,7 @@ impl Node {
         name: &str,
         change: Change,
     ) -> Result<Outcome, NodeError> {
-        let mut info = self.lookup(database, name)?;
+        let mut info = self.lookup(database, name).await?;
         context.check()?;
         let batch = match &change {
             Change::Add(batch) | Change::Upsert(batch) => Some(batch),
@@ -37,14 +37,14 @@ impl Node {
             }
         }
         match &self.groups_of(&info)?[..] {
-            [only] => only.change(context, &info, change).await,
+            [only] => only.change(context, info.id, change).await,
             _ => self.change_over_groups(context, info, change).await,
         }
     }
 
     /// Puts everything acknowledged onto stable storage; under `Durability::Fsync` it is there already.
     pub async fn flush(&self, context: &CallContext, database: &str, name: &str) -> Result<(), NodeError> {
-        let groups = self.groups_of(&*self.lookup(database, name)?)?;
+        let groups = self.groups_of(&*self.lookup(database, name).await?)?;
         ask_each(&groups, |group| async move { group.flush(context).await }).await.map(drop)
     }
 
@@ -55,7 +55,7 @@ impl Node {
         database: &str,
         name: &str,
     ) -> Result<(), NodeError> {
-        let groups = self.groups_of(&*self.lookup(database, name)?)?;
+        let groups = self.groups_of(&*self.lookup(database, name).await?)?;
         ask_each(&groups, |group| async move { group.checkpoint(context).await }).await.map(drop)
     }
 

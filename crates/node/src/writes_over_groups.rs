@@ -2,30 +2,36 @@
 //!
 //! A batch is checked whole, its ids are held at every group that has a part, and only then the parts are logged: so a
 //! batch that is refused leaves nothing anywhere. Only a group that is lost in between can leave a part, and the error
-//! says so. Every batch has a request id, the caller's or one of its own, under which each group applies its part once.
+//! says so. Every batch has a request id, the caller's or one of its own, under which each group applies its part once:
+//! a part of which nobody knows whether it was logged is sent again whole. A batch of which no part was logged, because
+//! all reservations had run out or gone with their primaries, starts over.
 
 use crate::allotment::IDS_PER_LEASE;
 use crate::databases::schema_of;
 use crate::driver::Reserved;
 use crate::error::NodeError;
-use crate::groups::LocalGroup;
+use crate::groups::{Group, ask_each, named};
 use crate::identity;
 use crate::node::Node;
 use crate::options::CallContext;
+use crate::reservations::ReservationId;
 use crate::routing::{Layout, merge};
 use futures_util::future::join_all;
 use lavandin_cluster::{CollectionInfo, Command, IntegerIdForm, Reply};
 use lavandin_shard::{BatchIds, Change, Outcome, Places, RecordBatch, Rejection, check_batch};
-use lavandin_types::{CollectionId, RecordIdRef, RequestId};
+use lavandin_types::{CollectionId, RecordIdRef};
 use std::sync::Arc;
 
 /// How often allotted ids are drawn again that turn out to be taken.
 const ALLOTMENTS_MAX: usize = 8;
+/// How often a batch starts over whose reservations are gone.
+const STARTS_MAX: usize = 8;
 
 /// A group's share of a change.
 struct Part {
-    group: Arc<LocalGroup>,
+    group: Group,
     change: Change,
+    reservation: ReservationId,
 }
 
 impl Node {
@@ -39,7 +45,7 @@ impl Node {
         let context = &named(context)?;
         let (Change::Add(batch) | Change::Upsert(batch)) = &change else {
             let parts = self.parts(&info, change)?;
-            let done = parts.iter().map(|part| part.group.change(context, &info, part.change.clone()));
+            let done = parts.iter().map(|part| part.group.change(context, info.id, part.change.clone()));
             let done = join_all(done).await;
             return together(&parts, done);
         };
@@ -75,28 +81,19 @@ impl Node {
         }
         let parts = self.parts(info, change)?;
         if let [only] = &parts[..] {
-            return only.group.change(context, info, only.change.clone()).await;
+            return only.group.change(context, info.id, only.change.clone()).await;
         }
-        let reserving = parts.iter().map(|part| part.group.reserve(context, info, part.change.clone()));
-        let reserved = join_all(reserving).await;
-        if let Some(refused) = reserved.iter().find_map(|one| one.as_ref().err()).cloned() {
-            release(&parts, &reserved);
-            return Err(refused);
-        }
-        let logging = parts.iter().zip(reserved).map(|(part, reserved)| async move {
-            match reserved? {
-                Reserved::Held(reservation) => part.group.log_reserved(context, reservation).await,
-                Reserved::Answered(outcome) => Ok(outcome),
-            }
-        });
-        let logged = join_all(logging).await;
-        together(&parts, logged)
+        write_batch(context, info.id, &parts).await
     }
 
     fn parts(&self, info: &CollectionInfo, change: Change) -> Result<Vec<Part>, NodeError> {
         let catalogue = self.metadata.catalogue();
         let parts = Layout::of(&catalogue, info)?.split(change).into_iter();
-        parts.map(|(group, change)| Ok(Part { group: self.local_group(group)?, change })).collect()
+        let part = |(group, change)| {
+            let reservation = ReservationId::new(identity::random()?);
+            Ok(Part { group: self.group(group), change, reservation })
+        };
+        parts.map(part).collect()
     }
 
     /// Fixes how the collection's integer ids are hashed, with its first integers.
@@ -143,7 +140,7 @@ impl Node {
         info: &CollectionInfo,
         count: u64,
     ) -> Result<(), NodeError> {
-        let largest_known = self.largest_integer_id(info)?;
+        let largest_known = self.largest_integer_id(context, info).await?;
         let (collection, node): (CollectionId, _) = (info.id, self.identity.node);
         let command = Command::LeaseIds { collection, node, count, largest_known };
         match self.command(context, command).await? {
@@ -155,18 +152,76 @@ impl Node {
         }
     }
 
-    fn largest_integer_id(&self, info: &CollectionInfo) -> Result<Option<u64>, NodeError> {
-        let groups = self.groups_of(info)?;
-        Ok(groups.iter().filter_map(|group| group.collection_statistics(info.id).max_int_id).max())
+    async fn largest_integer_id(
+        &self,
+        context: &CallContext,
+        info: &CollectionInfo,
+    ) -> Result<Option<u64>, NodeError> {
+        let (id, groups) = (info.id, self.groups_of(info)?);
+        let parts = ask_each(&groups, |group| async move { group.collection_statistics(context, id).await });
+        Ok(parts.await?.iter().filter_map(|part| part.max_int_id).max())
     }
 }
 
-/// The context with a request id, under which parts that are sent again are applied once.
-fn named(context: &CallContext) -> Result<CallContext, NodeError> {
-    if context.request_id.is_none() {
-        return Ok(context.with_request_id(RequestId::new(identity::random()?)));
+/// Writes all parts, from the start again where none was logged.
+async fn write_batch(
+    context: &CallContext,
+    collection: CollectionId,
+    parts: &[Part],
+) -> Result<Outcome, NodeError> {
+    for _ in 1..STARTS_MAX {
+        match write_parts(context, collection, parts).await {
+            Err(NodeError::ReservationGone) => context.check()?,
+            written => return written,
+        }
     }
-    Ok(*context)
+    write_parts(context, collection, parts).await
+}
+
+/// Holds the ids of all parts, then logs them. `ReservationGone` where nothing was logged.
+async fn write_parts(
+    context: &CallContext,
+    collection: CollectionId,
+    parts: &[Part],
+) -> Result<Outcome, NodeError> {
+    let reserving = parts
+        .iter()
+        .map(|part| part.group.reserve(context, collection, part.change.clone(), part.reservation));
+    let reserved = join_all(reserving).await;
+    if let Some(refused) = reserved.iter().find_map(|one| one.as_ref().err()).cloned() {
+        // Those whose answer was lost may hold something too.
+        join_all(parts.iter().map(|part| part.group.release(context, part.reservation))).await;
+        return Err(refused);
+    }
+    let logging = parts.iter().zip(reserved).map(|(part, reserved)| async move {
+        match reserved? {
+            Reserved::Held => part.group.log_reserved(context, part.reservation).await,
+            Reserved::Answered(outcome) => Ok(outcome),
+        }
+    });
+    let logged = join_all(logging).await;
+    if logged.iter().all(|one| matches!(one, Err(NodeError::ReservationGone))) {
+        return Err(NodeError::ReservationGone);
+    }
+    let completing =
+        parts.iter().zip(logged).map(|(part, logged)| complete(context, collection, part, logged));
+    together(parts, join_all(completing).await)
+}
+
+/// Sends a part again of which it is not known that it was logged, while others were.
+async fn complete(
+    context: &CallContext,
+    collection: CollectionId,
+    part: &Part,
+    logged: Result<Outcome, NodeError>,
+) -> Result<Outcome, NodeError> {
+    match logged {
+        Err(NodeError::ReservationGone | NodeError::OutcomeUnknown { .. }) => {
+            let reserved = Some(part.reservation);
+            part.group.change_reserved(context, collection, part.change.clone(), reserved).await
+        }
+        known => known,
+    }
 }
 
 fn with_ids(change: Change, ids: BatchIds) -> Change {
@@ -177,18 +232,12 @@ fn with_ids(change: Change, ids: BatchIds) -> Change {
     }
 }
 
-/// Gives up what some groups hold of a batch that another refused.
-fn release(parts: &[Part], reserved: &[Result<Reserved, NodeError>]) {
-    for (part, reserved) in parts.iter().zip(reserved) {
-        if let Ok(Reserved::Held(reservation)) = reserved {
-            part.group.release(*reservation);
-        }
-    }
-}
-
 /// One answer of all parts' answers.
 fn together(parts: &[Part], done: Vec<Result<Outcome, NodeError>>) -> Result<Outcome, NodeError> {
-    let failure = done.iter().find_map(|one| one.as_ref().err()).cloned();
+    let failures = || done.iter().filter_map(|one| one.as_ref().err());
+    // What may have been done is more than what surely was not.
+    let unknown = failures().find(|error| matches!(error, NodeError::OutcomeUnknown { .. }));
+    let failure = unknown.or_else(|| failures().next()).cloned();
     let Some(reason) = failure else { return Ok(merge::outcomes(done.into_iter().flatten())) };
     let named = |succeeded: bool| {
         let chosen = parts.iter().zip(&done).filter(|(_, one)| one.is_ok() == succeeded);
@@ -201,3 +250,6 @@ fn together(parts: &[Part], done: Vec<Result<Outcome, NodeError>>) -> Result<Out
         false => Err(reason),
     }
 }
+
+#[cfg(test)]
+mod tests;

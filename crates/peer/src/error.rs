@@ -11,7 +11,8 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
     #[error(
-        "the other node has another cluster secret, or only one of the two has a secret: start both with the same one"
+        "the other node has another cluster secret, or only one of the two has a secret: start both with the same one \
+         (of a node it is its --api-key, of a coordinator its --shard-api-key)"
     )]
     WrongSecret,
     #[error(

@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -76,6 +77,8 @@ struct Shared<C> {
     trust: Trust,
     identity: watch::Receiver<PeerIdentity>,
     options: ClientOptions,
+    /// Where connections are served, whoever asks for them.
+    runtime: Handle,
     state: Mutex<State>,
 }
 
@@ -87,7 +90,10 @@ struct State {
 }
 
 impl<C: Connector> PeerPool<C> {
-    /// `identity` is what this node says of itself; when it changes, connections are made anew.
+    /// `identity` is what this node says of itself; when it changes, connections are made anew. They are served on the
+    /// runtime that this is called on; calls may be made on any.
+    ///
+    /// Panics outside of a runtime.
     pub fn new(
         connector: C,
         trust: Trust,
@@ -95,7 +101,8 @@ impl<C: Connector> PeerPool<C> {
         options: ClientOptions,
     ) -> Self {
         let state = Mutex::new(State::default());
-        Self { shared: Arc::new(Shared { connector, trust, identity, options, state }) }
+        let runtime = Handle::current();
+        Self { shared: Arc::new(Shared { connector, trust, identity, options, runtime, state }) }
     }
 
     /// Makes one call, on a connection that there is or that is made for it.
@@ -168,7 +175,7 @@ impl<C: Connector> PeerPool<C> {
                 let (outcome, attempt) = watch::channel(None);
                 slot.begin(attempt.clone());
                 let (shared, (target, class)) = (Arc::clone(&self.shared), key);
-                state.tasks.spawn(async move {
+                let work = async move {
                     let run = shared.attempt(&target, class, identity, outcome).await;
                     // Only an attempt keeps the pool: when its last handle goes, the connections do.
                     drop(shared);
@@ -176,7 +183,8 @@ impl<C: Connector> PeerPool<C> {
                         let error = run.await;
                         tracing::debug!(event = "peer_left", ?target, ?class, %error, "a connection ended");
                     }
-                });
+                };
+                state.tasks.spawn_on(work, &self.shared.runtime);
                 Ok(slot::Found::Attempt(attempt))
             }
         }

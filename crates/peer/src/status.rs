@@ -20,7 +20,8 @@ impl PeerStatus {
         Self { code, message: message.into() }
     }
 
-    pub(crate) fn encode(&self) -> (u16, Bytes) {
+    /// The number of the code, and the sentence, cut where it is longer than 4096 bytes.
+    pub fn encode(&self) -> (u16, Bytes) {
         let mut end = self.message.len().min(MESSAGE_BYTES_MAX);
         while !self.message.is_char_boundary(end) {
             end -= 1;
@@ -31,7 +32,7 @@ impl PeerStatus {
     }
 
     /// Reads what `encode` wrote. A number of a newer program counts as an internal error.
-    pub(crate) fn decode(code: u16, payload: &[u8]) -> Self {
+    pub fn decode(code: u16, payload: &[u8]) -> Self {
         let payload = &payload[..payload.len().min(MESSAGE_BYTES_MAX)];
         Self { code: code_of(code), message: String::from_utf8_lossy(payload).into_owned() }
     }

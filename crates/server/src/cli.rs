@@ -1,9 +1,10 @@
 //! The command line: which command, and the settings given as flags.
 
-use crate::config::{Kind, Resolved, Role, SETTINGS, ServerConfig, Source, Sources, env_file, parse_switch};
+use crate::config::{Kind, Resolved, SETTINGS, ServerConfig, Source, Sources, env_file, parse_switch};
 use crate::{client, keys, logging, quickstart, run};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use lavandin_node::NodeRole;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -108,15 +109,11 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
     };
     let resolved = Resolved::gather(&Sources { command_line: &command_line, variable, file })?;
     let listing = resolved.listing();
-    let of_coordinator = resolved.of_coordinator();
+    let mut ignored_variables = match resolved.role() {
+        NodeRole::Coordinator => Vec::new(),
+        NodeRole::Data => without_coordinator(resolved.of_coordinator())?,
+    };
     let config = resolved.into_config(is_terminal)?;
-    if config.role == Role::Coordinator {
-        bail!(
-            "the coordinator is not there yet: this version runs single nodes and shards (--role single); \
-             --role coordinator comes with the cluster"
-        );
-    }
-    let mut ignored_variables = without_coordinator(of_coordinator)?;
     if variable(CLUSTER_ENABLED).and_then(|text| parse_switch(&text)) == Some(true) {
         ignored_variables.push(CLUSTER_ENABLED);
     }
@@ -127,17 +124,19 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
     Ok(Asked::Serve(Box::new(config)))
 }
 
-/// Refuses the coordinator's settings, but for variables: one env file often serves several processes. The
-/// variables left out.
-fn without_coordinator(settings: Vec<(&'static str, Source)>) -> Result<Vec<&'static str>> {
+/// Refuses the coordinator's settings of any other process, but for variables: one env file often serves several
+/// processes. The variables left out.
+fn without_coordinator(settings: impl Iterator<Item = (&'static str, Source)>) -> Result<Vec<&'static str>> {
     let mut variables = Vec::new();
     for (key, source) in settings {
         match source {
             Source::Variable { name } => variables.push(name),
             Source::File { .. } => {
-                bail!("{source}: {key} is a setting of the coordinator, which is not there yet")
+                bail!(
+                    "{source}: {key} is a setting of coordinators; set role to coordinator, or leave it out"
+                )
             }
-            _ => bail!("{source} is a flag of the coordinator, which is not there yet; leave it out"),
+            _ => bail!("{source} is a flag of coordinators; add --role coordinator, or leave it out"),
         }
     }
     Ok(variables)
@@ -151,8 +150,7 @@ fn command() -> Command {
             .long(setting.flag)
             .aliases(setting.flag_aliases.iter().copied())
             .value_name(value_name(setting.kind))
-            .help(format!("{}{default} [env: {variables}]", setting.help))
-            .hide(setting.is_later);
+            .help(format!("{}{default} [env: {variables}]", setting.help));
         if setting.kind == Kind::Switch {
             flag = flag.num_args(0..=1).require_equals(true).default_missing_value("true");
         }

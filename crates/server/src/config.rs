@@ -5,12 +5,14 @@
 //! the env file. An empty variable counts as unset. A value that is wrong is an error that names where it came from;
 //! so is a key of the file that no setting has.
 
+mod cluster;
 pub(crate) mod env_file;
 mod file;
 mod settings;
 
 use anyhow::{Context, Result, bail};
-use lavandin_node::Durability;
+pub(crate) use cluster::ClusterConfig;
+use lavandin_node::{Durability, NodeRole};
 pub(crate) use settings::{Kind, SETTINGS, Setting, parse_switch};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,13 +20,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const MEGABYTE: u64 = 1 << 20;
-
-/// What kind of process to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Single,
-    Coordinator,
-}
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +31,6 @@ pub(crate) enum LogFormat {
 /// Everything that `serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
-    pub(crate) role: Role,
     pub(crate) host: String,
     pub(crate) port: u16,
     pub(crate) data_dir: PathBuf,
@@ -66,7 +60,8 @@ pub struct ServerConfig {
     pub(crate) log_file: Option<PathBuf>,
     pub(crate) disable_auth: bool,
     pub(crate) datasets: DatasetConfig,
-    /// Variables that are set and mean something to a cluster only.
+    pub(crate) cluster: ClusterConfig,
+    /// Variables that are set and mean nothing to this process.
     pub(crate) ignored_variables: Vec<&'static str>,
     /// What the env file says, for those who read the environment: locations' credentials, and user code.
     pub(crate) env_file: BTreeMap<String, String>,
@@ -124,6 +119,14 @@ pub(crate) struct Sources<'a> {
 }
 
 impl Resolved {
+    /// What kind of process to be; a shard is a node like any other.
+    pub(crate) fn role(&self) -> NodeRole {
+        match self.text("role") {
+            Some("coordinator") => NodeRole::Coordinator,
+            _ => NodeRole::Data,
+        }
+    }
+
     pub(crate) fn gather(sources: &Sources<'_>) -> Result<Self> {
         let mut from_file = match sources.file {
             Some(path) => file::read(path)?,
@@ -160,10 +163,16 @@ impl Resolved {
         text
     }
 
-    /// The coordinator's settings that have a value, each with its source.
-    pub(crate) fn of_coordinator(&self) -> Vec<(&'static str, Source)> {
-        let later = SETTINGS.iter().filter(|setting| setting.is_later);
-        later.filter_map(|setting| Some((setting.key, self.values.get(setting.key)?.1.clone()))).collect()
+    /// The coordinator's settings that were given, each with its source.
+    pub(crate) fn of_coordinator(&self) -> impl Iterator<Item = (&'static str, Source)> {
+        let settings = SETTINGS.iter().filter(|setting| setting.of_coordinator);
+        settings.filter_map(|setting| Some((setting.key, self.given(setting.key)?.1.clone())))
+    }
+
+    /// A value that is not the default, with its source.
+    fn given(&self, key: &str) -> Option<(&str, &Source)> {
+        let value = self.values.get(key).filter(|(_, source)| *source != Source::Default);
+        value.map(|(text, source)| (text.as_str(), source))
     }
 
     fn text(&self, key: &str) -> Option<&str> {
@@ -191,11 +200,11 @@ impl Resolved {
             _ if is_terminal => LogFormat::Text,
             _ => LogFormat::Json,
         };
+        let cluster = self.cluster()?;
         Ok(ServerConfig {
-            role: if self.text("role") == Some("coordinator") { Role::Coordinator } else { Role::Single },
             host: self.text("host").unwrap_or_default().to_owned(),
             port: u16::try_from(port).with_context(|| format!("port is {port}, above 65535"))?,
-            data_dir: self.data_dir()?,
+            data_dir: self.data_dir(&cluster)?,
             api_key,
             durability: if self.text("durability") == Some("os") {
                 Durability::Os
@@ -222,6 +231,7 @@ impl Resolved {
             log_file: self.text("log_file").map(PathBuf::from),
             disable_auth: self.switch("disable_auth"),
             datasets: self.datasets(),
+            cluster,
             ignored_variables: Vec::new(),
             env_file: BTreeMap::new(),
         })
@@ -231,11 +241,17 @@ impl Resolved {
         self.text(key).and_then(parse_switch).unwrap_or_default()
     }
 
-    /// Named, or in the place of the SQLite file that an env file of Lavender Data names.
-    fn data_dir(&self) -> Result<PathBuf> {
-        let named = |key| self.values.get(key).filter(|(_, source)| *source != Source::Default);
-        let url = named("database_url").filter(|_| named("data_dir").is_none());
-        let Some((url, source)) = url else { return Ok(self.text("data_dir").unwrap_or_default().into()) };
+    /// Named, or in the place of the SQLite file that an env file of Lavender Data names, or beside a coordinator's
+    /// cache.
+    fn data_dir(&self, cluster: &ClusterConfig) -> Result<PathBuf> {
+        let url = self.given("database_url").filter(|_| self.given("data_dir").is_none());
+        let Some((url, source)) = url else {
+            let beside = cluster.state_file.as_ref().filter(|_| self.given("data_dir").is_none());
+            return Ok(match beside {
+                Some(state_file) => cluster::with_ending(state_file, ".d"),
+                None => self.text("data_dir").unwrap_or_default().into(),
+            });
+        };
         match url.strip_prefix("sqlite:///").filter(|file| !file.is_empty()) {
             Some(file) => Ok(PathBuf::from(format!("{file}.d"))),
             None => bail!(

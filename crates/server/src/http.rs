@@ -11,7 +11,7 @@ pub(crate) use call::{Call, aside, octets, reply, with_type};
 pub(crate) use dialect::Dialect;
 pub(crate) use error::ApiError;
 pub(crate) use name::RequestNames;
-pub(crate) use serve::{Instead, serve, serve_nothing};
+pub(crate) use serve::{Instead, name_reply, serve, serve_nothing};
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! The `lavandin` program: command line, configuration, the HTTP API, keys, logs, metrics, start and stop.
 //!
-//! A request's way: `accept` takes connections, `http::serve` (the only middleware) names the request, checks the
+//! A request's way: `accept` takes connections (and hands those of other nodes to `node`), `http::serve` (the only middleware) names the request, checks the
 //! key and the limits, runs the route's handler under a deadline, counts and logs; a handler in `routes` reads the
 //! body with `wire`, calls `node` and writes the reply with `wire`.
 //!
@@ -28,6 +28,7 @@ mod openapi;
 mod quickstart;
 mod routes;
 mod run;
+mod state_cache;
 
 pub use app::App;
 pub use cli::main;

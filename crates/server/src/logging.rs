@@ -35,7 +35,8 @@ pub(crate) fn start(config: &ServerConfig) -> Result<()> {
     };
     let directives = match directives.contains(['=', ',']) {
         true => directives,
-        false => format!("warn,lavandin={directives},{}", crates_at(&directives)),
+        // The consensus library warns of every message to a node that is away; what matters of it is in the status.
+        false => format!("warn,openraft=error,lavandin={directives},{}", crates_at(&directives)),
     };
     let filter = EnvFilter::try_new(&directives).with_context(|| format!("log_level is {level:?}"))?;
     let file = config.log_file.as_deref().map(open).transpose()?;
@@ -73,7 +74,18 @@ impl<'a> MakeWriter<'a> for OptionalFile {
 }
 
 fn crates_at(level: &str) -> String {
-    let crates =
-        ["server", "node", "consensus", "shard", "group", "storage", "vector", "cluster", "plan", "feed"];
+    let crates = [
+        "server",
+        "node",
+        "consensus",
+        "peer",
+        "shard",
+        "group",
+        "storage",
+        "vector",
+        "cluster",
+        "plan",
+        "feed",
+    ];
     crates.map(|name| format!("lavandin_{name}={level}")).join(",")
 }

@@ -3,6 +3,7 @@
 //! Counting is a handful of relaxed atomic additions a request. The text has the names that LynseDB gives its metrics
 //! behind the prefix `lavandin_`, and more.
 
+mod cluster;
 mod duration;
 mod text;
 
@@ -26,6 +27,7 @@ pub(crate) struct Metrics {
     connections: AtomicU64,
     connections_accepted: AtomicU64,
     connections_refused: AtomicU64,
+    peers: AtomicU64,
     under_way: AtomicU64,
     abandoned: AtomicU64,
     by_class: [AtomicU64; CLASSES],
@@ -63,6 +65,7 @@ impl Metrics {
             connections: AtomicU64::new(0),
             connections_accepted: AtomicU64::new(0),
             connections_refused: AtomicU64::new(0),
+            peers: AtomicU64::new(0),
             under_way: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
             by_class: Default::default(),
@@ -99,6 +102,21 @@ impl Metrics {
 
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts a peer's connection until what this answers is dropped.
+    pub(crate) fn count_peer(&self) -> PeerConnection<'_> {
+        self.peers.fetch_add(1, Ordering::Relaxed);
+        PeerConnection(self)
+    }
+}
+
+/// A connection of a peer that is open.
+pub(crate) struct PeerConnection<'a>(&'a Metrics);
+
+impl Drop for PeerConnection<'_> {
+    fn drop(&mut self) {
+        self.0.peers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -141,9 +159,13 @@ pub(crate) fn exposition(app: &App) -> String {
     text.family("build_info", "gauge", "What is running");
     text.sample("build_info", &version, 1);
     text.gauge("server_start_time_seconds", "When the process started", app.metrics.start_seconds);
+    let is_ready = app.node.ready().is_ok() && !app.is_stopping();
+    text.gauge("ready", "1 while requests are served, as /readyz says", u8::from(is_ready));
     of_node(&mut text, app);
+    cluster::of_cluster(&mut text, &app.node.known_status());
     of_datasets(&mut text, app);
     text.gauge("process_resident_memory_bytes", "Resident memory", resident_bytes());
+    of_data_volume(&mut text, app);
     of_http(&mut text, &app.metrics);
     text.gauge("http_body_bytes", "Bodies held in memory", app.body_bytes.load(Ordering::Relaxed));
     text.gauge("scrape_duration_seconds", "What making this text took", scrape.elapsed().as_secs_f64());
@@ -255,7 +277,8 @@ fn of_http(text: &mut Text, metrics: &Metrics) {
     }
     metrics.durations.write(text);
     text.gauge("http_requests_in_progress", "Requests under way", metrics.under_way());
-    text.gauge("http_connections", "Connections open", metrics.connections());
+    text.gauge("http_connections", "Connections of clients that are open", metrics.connections());
+    text.gauge("peer_connections", "Connections of other nodes that are open", load(&metrics.peers));
     text.counter("http_connections_total", "Connections accepted", load(&metrics.connections_accepted));
     text.counter("http_connections_refused_total", "Connections refused", load(&metrics.connections_refused));
     by_route(text, metrics);
@@ -287,6 +310,14 @@ fn by_route(text: &mut Text, metrics: &Metrics) {
             text.sample(name, &format!("method=\"{method}\",route=\"{path}\""), read(counters));
         }
     }
+}
+
+/// Of the file system that holds the data directory; nothing where the system does not tell.
+fn of_data_volume(text: &mut Text, app: &App) {
+    let Ok(volume) = rustix::fs::statvfs(app.node.data_dir()) else { return };
+    let bytes = |blocks: u64| blocks.saturating_mul(volume.f_frsize);
+    text.gauge("data_volume_bytes", "Size of the data directory's file system", bytes(volume.f_blocks));
+    text.gauge("data_volume_free_bytes", "What is free of it for this process", bytes(volume.f_bavail));
 }
 
 /// Resident memory of this process; 0 where the system does not tell.

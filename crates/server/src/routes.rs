@@ -4,6 +4,7 @@
 //! `wire`, call the node and write a reply with `wire`; they decide nothing.
 
 mod binary;
+mod cluster;
 mod collections;
 mod databases;
 mod indexes;
@@ -185,6 +186,7 @@ pub(crate) fn all() -> &'static [Route] {
     ALL.get_or_init(|| {
         let groups = [
             status::ROUTES,
+            cluster::ROUTES,
             databases::ROUTES,
             collections::ROUTES,
             records::ROUTES,

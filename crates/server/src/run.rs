@@ -1,34 +1,50 @@
 //! Starting and stopping a node with its HTTP server.
 
+mod cluster;
+
 use crate::config::ServerConfig;
 use crate::routes::router;
-use crate::{App, accept, cli};
+use crate::{App, accept, cli, state_cache};
 use anyhow::{Context, Result};
 use lavandin_node::{DatasetOptions, HfSettings, Limits, Node, NodeError, NodeOptions, S3Settings};
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
+
+/// Between two attempts to open a node again.
+const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
 /// A server that runs.
 pub(crate) struct Running {
     pub(crate) app: Arc<App>,
     pub(crate) address: SocketAddr,
+    listener: Arc<TcpListener>,
     stop: watch::Sender<bool>,
-    accepting: JoinHandle<()>,
+    /// What serves, and what keeps a coordinator's cache.
+    tasks: JoinSet<()>,
+    adopted: watch::Receiver<bool>,
 }
 
-/// Runs a node until a signal ends it.
+/// Runs a node until a signal ends it. A node that a cluster adopts is closed and opened again meanwhile.
 pub(crate) fn serve(config: ServerConfig) -> Result<()> {
     runtime(&config)?.block_on(async {
-        // Before anybody can know that the server runs.
-        let signals = StopSignals::catch()?;
-        let running = start(config).await?;
-        signals.first().await;
-        running.stop().await
+        // Before anybody can know that the server runs. In a task of its own, so that the second signal counts whatever
+        // goes on.
+        let mut stop = tokio::spawn(StopSignals::catch()?.first());
+        let mut running = start(config).await?;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => return running.stop().await,
+                () = running.was_adopted() => running = running.reopen().await?,
+            }
+        }
     })
 }
 
@@ -43,7 +59,7 @@ pub(crate) fn runtime(config: &ServerConfig) -> Result<tokio::runtime::Runtime> 
         .context("cannot start the runtime")
 }
 
-/// Opens the node, then the port.
+/// Takes the port, then opens the node.
 pub(crate) async fn start(mut config: ServerConfig) -> Result<Running> {
     let listener = bind(&config).await?;
     let address = listener.local_addr().context("cannot tell the address listened on")?;
@@ -52,42 +68,101 @@ pub(crate) async fn start(mut config: ServerConfig) -> Result<Running> {
         tracing::warn!(
             event = "variable_ignored",
             variable,
-            "{variable} is for clusters, which are not there yet; it is ignored"
+            "{variable} means nothing to this process; it is ignored"
         );
     }
-    let data_dir = cli::absolute(&config.data_dir)?;
-    let opening = std::time::Instant::now();
-    let node = match Node::open(options_of(&config)).await {
-        Ok(node) => node,
+    cluster::prepare(&mut config, address.ip());
+    let data_dir = config.data_dir.clone();
+    Running::open(config, Arc::new(listener)).await.map_err(|error| cannot_open(error, &data_dir))
+}
+
+fn cannot_open(error: NodeError, data_dir: &Path) -> anyhow::Error {
+    match error {
         // It names the directory itself.
-        Err(error @ NodeError::DataDirectory { .. }) => return Err(error.into()),
-        Err(error) => {
-            let context = format!("cannot open the data directory {}", data_dir.display());
-            return Err(anyhow::Error::new(error).context(context));
+        NodeError::DataDirectory { .. } => error.into(),
+        _ => {
+            let context = format!("cannot open the data directory {}", absolute(data_dir).display());
+            anyhow::Error::new(error).context(context)
         }
-    };
-    let app = App::new(node, config);
-    warn_if_open(&app, address.ip());
-    tracing::info!(
-        event = "listening", address = %format!("http://{address}"), data_dir = %data_dir.display(),
-        version = env!("CARGO_PKG_VERSION"), opened_ms = opening.elapsed().as_millis() as u64,
-        key_required = app.keys.are_wanted(&app.node.catalogue()), "listening"
-    );
-    let (stop, stopped) = watch::channel(false);
-    let accepting = tokio::spawn(accept::run(Arc::clone(&app), router(Arc::clone(&app)), listener, stopped));
-    Ok(Running { app, address, stop, accepting })
+    }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    cli::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 impl Running {
+    /// Opens the node and serves it.
+    async fn open(config: ServerConfig, listener: Arc<TcpListener>) -> Result<Self, NodeError> {
+        let opening = Instant::now();
+        let node = Node::open(options_of(&config)).await?;
+        let address = listener.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], config.port)));
+        let adopted = node.reopen_wanted();
+        let app = App::new(node, config);
+        warn_if_open(&app, address.ip());
+        tracing::info!(
+            event = "listening", address = %format!("http://{address}"),
+            data_dir = %absolute(app.node.data_dir()).display(), version = env!("CARGO_PKG_VERSION"),
+            role = app.config.role_name(), opened_ms = opening.elapsed().as_millis() as u64,
+            key_required = app.keys.are_wanted(&app.node.catalogue()), "listening"
+        );
+        let (stop, stopped) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let routes = router(Arc::clone(&app));
+        tasks.spawn(accept::run(Arc::clone(&app), routes, Arc::clone(&listener), stopped.clone()));
+        if let Some(path) = app.config.cluster.state_file.clone() {
+            tasks.spawn(state_cache::keep(Arc::clone(&app), path, stopped));
+        }
+        Ok(Self { app, address, listener, stop, tasks, adopted })
+    }
+
+    /// Returns once a cluster has adopted the node.
+    async fn was_adopted(&mut self) {
+        if self.adopted.wait_for(|adopted| *adopted).await.is_err() {
+            // Nobody can adopt it any more.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Finishes what is under way, closes the node and opens it again on its directory. The port stays taken: whoever
+    /// connects meanwhile waits.
+    async fn reopen(self) -> Result<Self> {
+        tracing::info!(
+            event = "adopted",
+            "a cluster has adopted this node, which is opened again as its member"
+        );
+        let (config, listener) = (self.app.config.clone(), Arc::clone(&self.listener));
+        self.close().await?;
+        let until = Instant::now() + config.stop_timeout;
+        loop {
+            match Self::open(config.clone(), Arc::clone(&listener)).await {
+                Ok(running) => return Ok(running),
+                // Something of the closed node still holds the directory.
+                Err(NodeError::DataDirectory { .. }) if Instant::now() < until => {
+                    tokio::time::sleep(REOPEN_PAUSE).await;
+                }
+                Err(error) => return Err(cannot_open(error, &config.data_dir)),
+            }
+        }
+    }
+
     /// Finishes what is under way, then closes the node.
     pub(crate) async fn stop(self) -> Result<()> {
         tracing::info!(event = "stopping", "stopping");
-        self.app.stopping.store(true, Ordering::Relaxed);
-        let _ = self.stop.send(true);
-        self.accepting.await.context("the server failed")?;
-        self.app.node.shutdown().await.context("cannot close the node")?;
+        self.close().await?;
         tracing::info!(event = "stopped", "stopped");
         Ok(())
+    }
+
+    async fn close(self) -> Result<()> {
+        let Self { app, listener, stop, mut tasks, .. } = self;
+        drop(listener);
+        app.stopping.store(true, Ordering::Relaxed);
+        let _ = stop.send(true);
+        while let Some(ended) = tasks.join_next().await {
+            ended.context("the server failed")?;
+        }
+        app.node.shutdown().await.context("cannot close the node")
     }
 }
 
@@ -108,6 +183,7 @@ fn options_of(config: &ServerConfig) -> NodeOptions {
         },
         request_timeout: config.request_timeout,
         datasets: dataset_options(config, defaults.threads),
+        cluster: cluster::settings(config),
         ..defaults
     }
 }
@@ -171,3 +247,6 @@ impl StopSignals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //! the segments' files, which are written and synced before the payload that names them.
 //!
 //! ```text
-//! payload    = u32 version (2), u64 next segment id, u32 count, collections
+//! payload    = u32 version (3), u64 number of the segments' folder (see `folder`), u64 next segment id, u32 count,
+//!              collections
 //! collection = u64 id, schema (see `op`), u64 next ordinal, u64 records ever inserted, u8 has_max, u64 largest integer id, u8 has_strings,
 //!              16 bytes digest, u64 sequence, u32 count, segments
 //! segment    = u64 id, u32 rows, dead set, deleted set (see `stored_set`)
@@ -10,25 +11,28 @@
 
 use crate::collection::Saved;
 use crate::error::Damage;
+use crate::folder::SegmentFolder;
 use crate::graph_file;
 use crate::op::{decode_schema, encode_schema, read_u32, read_u64, take};
 use crate::schema::Schema;
-use crate::sealed::{Sealed, graph_file_name, path, rows_file_name};
+use crate::sealed::Sealed;
 use crate::segment::{Rows, Segment};
 use crate::stored_set::{StoredSet, encode_set};
 use lavandin_group::MultisetHash;
 use lavandin_storage::Directory;
 use lavandin_types::{CollectionId, SegmentId, Selection, SequenceNumber};
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Version 1 had no number of records ever inserted: it was the next ordinal.
-const VERSION: u32 = 2;
+/// Version 1 had no number of records ever inserted: it was the next ordinal. Versions 1 and 2 had one folder.
+const VERSION: u32 = 3;
+const FOLDER_SINCE: u32 = 3;
+/// Segment ids stay below, so that counting on never overflows.
+const SEGMENT_ID_MAX: u64 = 1 << 62;
 const MALFORMED: &str = "its payload is malformed";
-pub(crate) const SEGMENTS: &str = "segments";
 
 /// A shard as its last checkpoint left it.
 pub(crate) struct Loaded {
+    pub folder: SegmentFolder,
     pub next_segment: SegmentId,
     pub collections: Vec<Saved>,
 }
@@ -40,8 +44,13 @@ pub(crate) struct CollectionPart<'a> {
     pub ids: &'a [SegmentId],
 }
 
-pub(crate) fn encode(next_segment: SegmentId, parts: &[CollectionPart<'_>]) -> Vec<u8> {
+pub(crate) fn encode(
+    folder: SequenceNumber,
+    next_segment: SegmentId,
+    parts: &[CollectionPart<'_>],
+) -> Vec<u8> {
     let mut out = VERSION.to_le_bytes().to_vec();
+    out.extend_from_slice(&folder.to_le_bytes());
     out.extend_from_slice(&next_segment.to_le_bytes());
     out.extend_from_slice(&(parts.len() as u32).to_le_bytes());
     for CollectionPart { saved, ids } in parts {
@@ -65,52 +74,77 @@ pub(crate) fn encode(next_segment: SegmentId, parts: &[CollectionPart<'_>]) -> V
     out
 }
 
-/// Opens what the payload names and removes the other files of the segment directory.
-pub(crate) fn load(directory: &dyn Directory, payload: Option<&[u8]>) -> Result<Loaded, Damage> {
-    let storage = |error: lavandin_storage::StorageError| Damage::new(SEGMENTS, error);
-    directory.create_dir_all(SEGMENTS).map_err(storage)?;
-    let loaded = match payload {
-        None => Loaded { next_segment: SegmentId::new(1), collections: Vec::new() },
-        Some(bytes) => decode(directory, bytes)?,
-    };
-    let mut kept = BTreeSet::new();
-    for segment in loaded.collections.iter().flat_map(|saved| &saved.segments) {
-        if let Rows::Sealed(sealed) = &segment.rows {
-            kept.insert(rows_file_name(sealed.id));
-            kept.insert(graph_file_name(sealed.id));
-        }
+/// The payload with its segments in another folder. `None` if it is of an old version, which names none.
+pub fn with_folder(payload: &[u8], folder: SequenceNumber) -> Option<Vec<u8>> {
+    let (version, rest) = payload.split_first_chunk::<4>()?;
+    if u32::from_le_bytes(*version) != VERSION {
+        return None;
     }
-    for name in directory.list(SEGMENTS).map_err(storage)? {
-        if !kept.contains(&name) {
-            directory.remove(&format!("{SEGMENTS}/{name}")).map_err(storage)?;
-        }
-    }
-    Ok(loaded)
+    let rest = rest.get(8..)?;
+    Some([&version[..], &folder.to_le_bytes(), rest].concat())
 }
 
-fn decode(directory: &dyn Directory, payload: &[u8]) -> Result<Loaded, Damage> {
-    let malformed = || Damage::new("checkpoint", MALFORMED);
-    let mut rest = payload;
-    let version = read_u32(&mut rest).ok_or_else(malformed)?;
-    if !(1..=VERSION).contains(&version) {
-        let what = format!("version {version} is not one this program reads (it reads 1 to {VERSION})");
-        return Err(Damage::new("checkpoint", what));
-    }
-    let next_segment = SegmentId::new(read_u64(&mut rest).ok_or_else(malformed)?);
-    let count = read_u32(&mut rest).ok_or_else(malformed)?;
+/// Opens what the payload names.
+pub(crate) fn load(directory: &Arc<dyn Directory>, payload: Option<&[u8]>) -> Result<Loaded, Damage> {
+    let parsed = payload.map(Parsed::read).transpose()?.unwrap_or_default();
+    let folder = SegmentFolder::new(Arc::clone(directory), parsed.folder);
+    folder.create()?;
     let mut collections = Vec::new();
-    for _ in 0..count {
-        let (mut saved, places) = decode_collection(&mut rest, version).ok_or_else(malformed)?;
+    for (mut saved, places) in parsed.collections {
         for place in places {
-            saved.segments.push(open_segment(directory, &saved.schema, place)?);
+            saved.segments.push(open_segment(&folder, &saved.schema, place)?);
         }
         collections.push(saved);
     }
-    rest.is_empty().then_some(Loaded { next_segment, collections }).ok_or_else(malformed)
+    Ok(Loaded { folder, next_segment: parsed.next_segment, collections })
 }
 
-struct Place<'a> {
-    id: SegmentId,
+/// A payload, read without its files.
+pub(crate) struct Parsed<'a> {
+    pub folder: SequenceNumber,
+    pub next_segment: SegmentId,
+    pub collections: Vec<(Saved, Vec<Place<'a>>)>,
+}
+
+impl Default for Parsed<'_> {
+    fn default() -> Self {
+        Self { folder: SequenceNumber::ZERO, next_segment: SegmentId::new(1), collections: Vec::new() }
+    }
+}
+
+impl<'a> Parsed<'a> {
+    pub(crate) fn read(payload: &'a [u8]) -> Result<Self, Damage> {
+        let malformed = || Damage::new("checkpoint", MALFORMED);
+        let mut rest = payload;
+        let version = read_u32(&mut rest).ok_or_else(malformed)?;
+        if !(1..=VERSION).contains(&version) {
+            let what = format!("version {version} is not one this program reads (it reads 1 to {VERSION})");
+            return Err(Damage::new("checkpoint", what));
+        }
+        Self::read_version(version, rest).ok_or_else(malformed)
+    }
+
+    fn read_version(version: u32, mut rest: &'a [u8]) -> Option<Self> {
+        let folder = if version < FOLDER_SINCE { 0 } else { read_u64(&mut rest)? };
+        let next_segment = SegmentId::new(read_u64(&mut rest)?);
+        let mut collections = Vec::new();
+        for _ in 0..read_u32(&mut rest)? {
+            collections.push(decode_collection(&mut rest, version)?);
+        }
+        let parsed = Self { folder: SequenceNumber::new(folder), next_segment, collections };
+        let counted = next_segment.get() <= SEGMENT_ID_MAX && parsed.segments().all(|id| id < next_segment);
+        (counted && rest.is_empty()).then_some(parsed)
+    }
+
+    /// The ids of all segments.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = SegmentId> {
+        self.collections.iter().flat_map(|(_, places)| places.iter().map(|place| place.id))
+    }
+}
+
+/// A segment as the payload names it.
+pub(crate) struct Place<'a> {
+    pub id: SegmentId,
     rows: u32,
     dead: StoredSet<'a>,
     deleted: StoredSet<'a>,
@@ -148,16 +182,16 @@ fn decode_collection<'a>(rest: &mut &'a [u8], version: u32) -> Option<(Saved, Ve
     Some((saved, places))
 }
 
-fn open_segment(directory: &dyn Directory, schema: &Schema, place: Place<'_>) -> Result<Segment, Damage> {
-    let sealed = Sealed::open(directory, place.id)?;
-    let damage = |what: String| Err(Damage::new(&path(&rows_file_name(place.id)), what));
+fn open_segment(folder: &SegmentFolder, schema: &Schema, place: Place<'_>) -> Result<Segment, Damage> {
+    let sealed = Sealed::open(folder, place.id)?;
+    let damage = |what: String| Err(Damage::new(&folder.rows_path(place.id), what));
     if sealed.rows != place.rows {
         return damage(format!("it holds {} rows where the checkpoint counts {}", sealed.rows, place.rows));
     }
     if sealed.element != schema.element || sealed.dim != schema.dim as usize {
         return damage("its vectors are not of the collection's form".to_owned());
     }
-    graph_file::attach_saved(directory, &sealed);
+    graph_file::attach_saved(folder, &sealed);
     let (dead, deleted) = place.tombstones().ok_or_else(|| Damage::new("checkpoint", MALFORMED))?;
     let mut segment = Segment::new(Rows::Sealed(Arc::new(sealed)), place.rows);
     (segment.dead, segment.deleted) = (Arc::new(dead), Arc::new(deleted));

@@ -51,6 +51,10 @@ impl FieldKinds {
         self.0.into_iter().map(|(name, _)| name)
     }
 
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, Kinds)> {
+        self.0.iter().map(|(name, kinds)| (name.as_str(), *kinds))
+    }
+
     /// Takes in what others have held.
     pub fn merge(&mut self, other: &Self) {
         other.0.iter().for_each(|(name, kinds)| self.add(name, *kinds));
@@ -61,6 +65,12 @@ impl FieldKinds {
             Some((_, known)) => *known = known.union(kinds),
             None => self.0.push((name.to_owned(), kinds)),
         }
+    }
+}
+
+impl FromIterator<(String, Kinds)> for FieldKinds {
+    fn from_iter<I: IntoIterator<Item = (String, Kinds)>>(fields: I) -> Self {
+        Self(fields.into_iter().collect())
     }
 }
 

@@ -4,9 +4,10 @@
 //! mapped and searched in place.
 
 use crate::error::Damage;
+use crate::folder::SegmentFolder;
 use crate::jobs::JobContext;
 use crate::schema::IndexSpec;
-use crate::sealed::{Sealed, graph_file_name, path};
+use crate::sealed::Sealed;
 use lavandin_storage::{Directory, Region, StorageError};
 use lavandin_vector::graph::{GraphBuilder, GraphRef, Parameters};
 use std::sync::Arc;
@@ -23,9 +24,9 @@ pub(crate) struct Base<'a> {
 }
 
 impl GraphFile {
-    fn open(directory: &dyn Directory, sealed: &Sealed) -> Result<Self, Damage> {
-        let name = path(&graph_file_name(sealed.id));
-        let region = directory.map(&name).map_err(|error| Damage::new(&name, error))?;
+    fn open(folder: &SegmentFolder, sealed: &Sealed) -> Result<Self, Damage> {
+        let name = folder.graph_path(sealed.id);
+        let region = folder.directory.map(&name).map_err(|error| Damage::new(&name, error))?;
         let graph = GraphRef::open(&region).map_err(|error| Damage::new(&name, error))?;
         if graph.rows() != sealed.rows || graph.dim() != sealed.dim {
             return Err(Damage::new(&name, "it belongs to another segment"));
@@ -54,12 +55,11 @@ impl GraphFile {
 }
 
 /// Attaches the graph that an earlier life of the process saved, if there is one.
-pub(crate) fn attach_saved(directory: &dyn Directory, sealed: &Sealed) {
-    let name = path(&graph_file_name(sealed.id));
-    if !directory.exists(&name).unwrap_or(false) {
+pub(crate) fn attach_saved(folder: &SegmentFolder, sealed: &Sealed) {
+    if !folder.directory.exists(&folder.graph_path(sealed.id)).unwrap_or(false) {
         return;
     }
-    match GraphFile::open(directory, sealed) {
+    match GraphFile::open(folder, sealed) {
         Ok(graph) => sealed.graph.store(Some(Arc::new(graph))),
         Err(damage) => tracing::warn!(%damage, "the graph will be built again"),
     }
@@ -67,13 +67,13 @@ pub(crate) fn attach_saved(directory: &dyn Directory, sealed: &Sealed) {
 
 /// Builds and saves a segment's graph; durable on return. It replaces an earlier one.
 pub(crate) fn build(
-    directory: &dyn Directory,
+    folder: &SegmentFolder,
     sealed: &Sealed,
     index: &IndexSpec,
     base: Option<&Base<'_>>,
     context: &JobContext<'_>,
 ) -> Result<GraphFile, Damage> {
-    let name = path(&graph_file_name(sealed.id));
+    let name = folder.graph_path(sealed.id);
     let failed = |error: &dyn std::fmt::Display| Damage::new(&name, error);
     let block = sealed.block();
     let builder = GraphBuilder::new(block, index.mode.metric, Parameters::from(&index.parameters));
@@ -83,26 +83,29 @@ pub(crate) fn build(
     }
     let graph = builder.build(context.threads, context.cancel, context.progress);
     let graph = graph.map_err(|error| failed(&error))?;
-    save(directory, &name, graph.as_bytes()).map_err(|error| failed(&error))?;
+    save(folder, &name, graph.as_bytes()).map_err(|error| failed(&error))?;
     drop(graph);
-    GraphFile::open(directory, sealed)
+    GraphFile::open(folder, sealed)
 }
 
-fn save(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
-    if directory.exists(name)? {
-        directory.remove(name)?;
-    }
-    let written = write(directory, name, bytes);
+/// The name has a whole graph at any time, or none: a snapshot may be taken of it meanwhile.
+fn save(folder: &SegmentFolder, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    let temporary = format!("{name}.tmp");
+    let written = write(&*folder.directory, &temporary, bytes)
+        .and_then(|()| folder.directory.rename(&temporary, name))
+        .and_then(|()| folder.sync());
     if written.is_err() {
         // A part of a graph is of no use, and a full disk needs the space. What cannot be removed is not used either.
-        drop(directory.remove(name));
+        drop(folder.directory.remove(&temporary));
     }
     written
 }
 
 fn write(directory: &dyn Directory, name: &str, bytes: &[u8]) -> Result<(), StorageError> {
+    if directory.exists(name)? {
+        directory.remove(name)?;
+    }
     let mut file = directory.create(name)?;
     file.write_at(0, bytes)?;
-    file.sync()?;
-    directory.sync_dir(crate::checkpoint::SEGMENTS)
+    file.sync()
 }

@@ -11,6 +11,7 @@
 use crate::checkpoint::{self, CollectionPart};
 use crate::collection::Saved;
 use crate::error::Damage;
+use crate::folder::SegmentFolder;
 use crate::graph_file::{self, Base, GraphFile};
 use crate::growing::Growing;
 use crate::maintenance::GRAPH_ROWS_MIN;
@@ -18,7 +19,6 @@ use crate::schema::{IndexSpec, Schema};
 use crate::sealed::Sealed;
 use crate::segment::{Rows, Segment};
 use crate::segment_write::{self, Plan};
-use lavandin_storage::Directory;
 use lavandin_types::{CollectionId, SegmentId};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -53,7 +53,7 @@ pub(crate) struct Capture {
 }
 
 pub struct CheckpointJob {
-    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) folder: SegmentFolder,
     pub(crate) next_segment: SegmentId,
     pub(crate) captures: Vec<Capture>,
     pub(crate) retired: Vec<SegmentId>,
@@ -67,7 +67,7 @@ pub struct CheckpointResult {
 }
 
 pub struct MergeJob {
-    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) folder: SegmentFolder,
     pub(crate) collection: CollectionId,
     pub(crate) schema: Arc<Schema>,
     pub(crate) inputs: Vec<Segment>,
@@ -84,7 +84,7 @@ pub struct MergeResult {
 }
 
 pub struct GraphJob {
-    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) folder: SegmentFolder,
     pub(crate) collection: CollectionId,
     pub(crate) sealed: Arc<Sealed>,
     pub(crate) index: IndexSpec,
@@ -123,6 +123,14 @@ impl Job {
         }
     }
 
+    pub(crate) fn folder(&self) -> &SegmentFolder {
+        match self {
+            Self::Checkpoint(job) => &job.folder,
+            Self::Merge(job) => &job.folder,
+            Self::Graph(job) => &job.folder,
+        }
+    }
+
     /// Runs to the end on the calling thread (and on the context's threads). The files it made are durable.
     pub fn run(&self, context: &JobContext<'_>) -> Result<JobResult, Damage> {
         match self {
@@ -143,20 +151,18 @@ impl CheckpointJob {
             let Rows::Growing(growing) = &segment.rows else { continue };
             let inputs = [segment.clone()];
             let plan = Plan::seal(&inputs);
-            match segment_write::write(&*self.directory, id, saved.id, &saved.schema, &plan) {
+            match segment_write::write(&self.folder, id, saved.id, &saved.schema, &plan) {
                 Ok(written) => sealed.push((saved.id, Arc::clone(growing), Arc::new(written))),
                 Err(damage) => {
                     // Nothing names them, and a full disk needs the space.
-                    sealed
-                        .iter()
-                        .for_each(|(_, _, sealed)| segment_write::remove(&*self.directory, sealed.id));
+                    sealed.iter().for_each(|(_, _, sealed)| segment_write::remove(&self.folder, sealed.id));
                     return Err(damage);
                 }
             }
         }
         let parts: Vec<CollectionPart<'_>> =
             self.captures.iter().map(|Capture { saved, ids }| CollectionPart { saved, ids }).collect();
-        let payload = checkpoint::encode(self.next_segment, &parts);
+        let payload = checkpoint::encode(self.folder.number, self.next_segment, &parts);
         Ok(CheckpointResult { payload, sealed, retired: self.retired.clone() })
     }
 }
@@ -183,12 +189,11 @@ impl MergeJob {
         let merged = if plan.rows.is_empty() {
             None
         } else {
-            let written =
-                segment_write::write(&*self.directory, self.id, self.collection, &self.schema, &plan)?;
+            let written = segment_write::write(&self.folder, self.id, self.collection, &self.schema, &plan)?;
             drop(plan);
             if let Err(damage) = self.build_graph(&written, &new_rows, context) {
                 // Nothing names the rows, and a full disk needs the space.
-                segment_write::remove(&*self.directory, self.id);
+                segment_write::remove(&self.folder, self.id);
                 return Err(damage);
             }
             Some(Arc::new(written))
@@ -217,7 +222,7 @@ impl MergeJob {
         };
         let largest = self.inputs.iter().zip(new_rows).max_by_key(|(segment, _)| segment.len);
         let base = largest.and_then(|(segment, new_rows)| Some(Base { graph: graph_of(segment)?, new_rows }));
-        let graph = graph_file::build(&*self.directory, merged, index, base.as_ref(), context)?;
+        let graph = graph_file::build(&self.folder, merged, index, base.as_ref(), context)?;
         merged.graph.store(Some(Arc::new(graph)));
         Ok(())
     }
@@ -226,7 +231,7 @@ impl MergeJob {
 impl GraphJob {
     fn run(&self, context: &JobContext<'_>) -> Result<GraphResult, Damage> {
         self.sealed.verify()?;
-        let graph = graph_file::build(&*self.directory, &self.sealed, &self.index, None, context)?;
+        let graph = graph_file::build(&self.folder, &self.sealed, &self.index, None, context)?;
         Ok(GraphResult { sealed: Arc::clone(&self.sealed), graph: Arc::new(graph) })
     }
 }

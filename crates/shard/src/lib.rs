@@ -10,7 +10,7 @@
 //!
 //! Find your way: `request` is what is asked; `prepare` refuses, `op` is the bytes, `collection` applies; `growing` and
 //! `sealed` hold rows, `segment` adds tombstones, `view` is a moment of all; `search`, `filtering` and `read` answer;
-//! `jobs`, `maintenance`, `merge_policy` and `checkpoint` keep house.
+//! `jobs`, `maintenance`, `merge_policy` and `checkpoint` keep house; `snapshot_files` and `digest` serve other copies.
 
 mod checkpoint;
 mod collection;
@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod filter_cache;
 mod filtering;
+mod folder;
 mod graph_file;
 mod growing;
 mod id_table;
@@ -36,11 +37,15 @@ mod segment;
 mod segment_file;
 mod segment_write;
 mod shard;
+mod snapshot_files;
 mod stored_set;
 mod view;
 
+pub use checkpoint::with_folder;
+pub use digest::{Comparison, Digest, compare};
 pub use error::{Damage, ReadError, Rejection};
 pub use filtering::{FieldKinds, check_filter, field_kinds};
+pub use folder::{remove_segment_folder, segment_folder, segment_folders};
 pub use jobs::{Job, JobContext, JobResult};
 pub use prepare::{ID_BYTES_MAX, Reservation, ShardLimits, check_batch};
 pub use read::{contains, deleted_ids, records};
@@ -51,4 +56,5 @@ pub use request::{
 pub use schema::{IndexSpec, Schema};
 pub use search::{SearchResult, search, search_range};
 pub use shard::{Request, Shard, ShardReader};
+pub use snapshot_files::{FileKind, HeldFile, SegmentFile, SnapshotFiles, hold_files};
 pub use view::{Statistics, View};

@@ -1,6 +1,7 @@
 //! Which jobs a shard wants, and how their results come in.
 
 use crate::collection::{Collection, Saved};
+use crate::folder::SegmentFolder;
 use crate::jobs::{
     Capture, CheckpointJob, CheckpointResult, GraphJob, Job, JobResult, MergeJob, MergeResult, sealed_ids,
 };
@@ -54,7 +55,7 @@ impl Shard {
         }
         let retired = std::mem::take(&mut self.retired);
         Some(Job::Checkpoint(CheckpointJob {
-            directory: Arc::clone(&self.directory),
+            folder: self.folder.clone(),
             next_segment: self.next_segment,
             captures,
             retired,
@@ -73,7 +74,7 @@ impl Shard {
             {
                 collection.merging = true;
                 jobs.push(Job::Merge(MergeJob {
-                    directory: Arc::clone(&self.directory),
+                    folder: self.folder.clone(),
                     collection: collection.id,
                     schema: Arc::clone(&collection.schema),
                     inputs: collection.segments[range].to_vec(),
@@ -83,14 +84,19 @@ impl Shard {
             }
             if !collection.merging {
                 collection.merge_wanted = false;
-                jobs.extend(collection.take_graph_jobs(&self.directory));
+                jobs.extend(collection.take_graph_jobs(&self.folder));
             }
         }
         jobs
     }
 
-    /// Brings a job's result in. For a checkpoint, only after the group has made it durable. Returns whether a
-    /// checkpoint is due so that the new layout survives a restart.
+    /// Whether a job is of this state, and not of one that a snapshot has replaced: such a job is forgotten.
+    pub fn is_own(&self, job: &Job) -> bool {
+        job.folder().number == self.folder.number
+    }
+
+    /// Brings the result of a job of its own in. For a checkpoint, only after the group has made it durable. Returns
+    /// whether a checkpoint is due so that the new layout survives a restart.
     pub fn install(&mut self, result: JobResult) -> bool {
         match result {
             JobResult::Checkpoint(result) => {
@@ -158,7 +164,7 @@ impl Shard {
             }
             collection.publish_layout();
         }
-        result.retired.into_iter().for_each(|id| segment_write::remove(&*self.directory, id));
+        result.retired.into_iter().for_each(|id| segment_write::remove(&self.folder, id));
     }
 
     fn install_merge(&mut self, result: MergeResult) -> bool {
@@ -205,7 +211,7 @@ impl Collection {
         }
     }
 
-    fn take_graph_jobs(&self, directory: &Arc<dyn lavandin_storage::Directory>) -> Vec<Job> {
+    fn take_graph_jobs(&self, folder: &SegmentFolder) -> Vec<Job> {
         let Some(index) = self.schema.index.as_ref().filter(|index| index.mode.wants_graph()) else {
             return Vec::new();
         };
@@ -214,7 +220,7 @@ impl Collection {
         });
         due.map(|sealed| {
             Job::Graph(GraphJob {
-                directory: Arc::clone(directory),
+                folder: folder.clone(),
                 collection: self.id,
                 sealed: Arc::clone(sealed),
                 index: index.clone(),

@@ -13,15 +13,15 @@
 //! (vectors, codes, fields) are checked once, before the first use of the segment (`verify`), so that a restart
 //! costs no full read. Nothing of a segment that failed its check is ever served.
 
-use crate::checkpoint::SEGMENTS;
 use crate::error::Damage;
 use crate::filter_cache::FilterCache;
+use crate::folder::SegmentFolder;
 use crate::graph_file::GraphFile;
 use crate::id_table;
 use crate::schema::IndexSpec;
 use crate::segment_file::{Header, Section, Sections};
 use lavandin_filter::Columns;
-use lavandin_storage::{Directory, Region};
+use lavandin_storage::Region;
 use lavandin_types::{ElementType, RecordIdRef, SegmentId};
 use lavandin_vector::block::{Block, Codes, Elements, Row};
 use lavandin_vector::codes::{CodeMeta, stride_for};
@@ -32,6 +32,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// One sealed segment, shared by every view that holds it.
 pub(crate) struct Sealed {
     pub(crate) id: SegmentId,
+    /// The file's path in the group's directory.
+    path: String,
     pub(crate) rows: u32,
     pub(crate) element: ElementType,
     pub(crate) dim: usize,
@@ -48,12 +50,13 @@ pub(crate) struct Sealed {
 
 impl Sealed {
     /// Maps a segment's file and checks all but its large sections.
-    pub(crate) fn open(directory: &dyn Directory, id: SegmentId) -> Result<Self, Damage> {
-        let name = path(&rows_file_name(id));
-        let region = directory.map(&name).map_err(|error| Damage::new(&name, error))?;
-        let (header, sections) =
-            Sections::read(&region).ok_or_else(|| Damage::new(&name, "header or section table"))?;
-        let sealed = Self::assemble(region, header, sections, id)
+    pub(crate) fn open(folder: &SegmentFolder, id: SegmentId) -> Result<Self, Damage> {
+        let name = folder.rows_path(id);
+        let region = folder.directory.map(&name).map_err(|error| Damage::new(&name, error))?;
+        let (header, sections) = Sections::read(&region)
+            .filter(|(header, _)| header.segment == id)
+            .ok_or_else(|| Damage::new(&name, "header or section table"))?;
+        let sealed = Self::assemble(region, header, sections, folder)
             .ok_or_else(|| Damage::new(&name, "section lengths"))?
             .map_err(|error| Damage::new(&name, error))?;
         for section in [
@@ -74,7 +77,7 @@ impl Sealed {
         region: Region,
         header: Header,
         sections: Sections,
-        id: SegmentId,
+        folder: &SegmentFolder,
     ) -> Option<Result<Self, String>> {
         let rows = header.rows as usize;
         let dim = header.dim as usize;
@@ -88,7 +91,7 @@ impl Sealed {
         ];
         let fits = expected.iter().all(|(section, length)| sections.range(*section).len() == *length)
             && sections.range(Section::IdOffsets).len().is_multiple_of(8);
-        if !fits || header.segment != id {
+        if !fits {
             return None;
         }
         let fields = match SealedFields::open(region.slice(sections.range(Section::Fields))) {
@@ -97,7 +100,8 @@ impl Sealed {
             Err(error) => return Some(Err(error.to_string())),
         };
         Some(Ok(Self {
-            id,
+            id: header.segment,
+            path: folder.rows_path(header.segment),
             rows: header.rows,
             element: header.element,
             dim,
@@ -136,7 +140,7 @@ impl Sealed {
         if self.sections.is_intact(&self.region, section) {
             return Ok(());
         }
-        Err(Damage::new(&path(&rows_file_name(self.id)), format!("checksum of the {section:?} section")))
+        Err(Damage::new(&self.path, format!("checksum of the {section:?} section")))
     }
 
     /// That every string id lies in the text section, so that reads need not check.
@@ -243,19 +247,4 @@ impl Sealed {
     fn cast<T: bytemuck::Pod>(&self, section: Section) -> &[T] {
         bytemuck::cast_slice(self.section(section))
     }
-}
-
-/// The name of a segment's rows file, within the segment directory.
-pub(crate) fn rows_file_name(id: SegmentId) -> String {
-    format!("{:016x}.rows", id.get())
-}
-
-/// The name of a segment's graph file, within the segment directory.
-pub(crate) fn graph_file_name(id: SegmentId) -> String {
-    format!("{:016x}.graph", id.get())
-}
-
-/// A path within the group's directory.
-pub(crate) fn path(name: &str) -> String {
-    format!("{SEGMENTS}/{name}")
 }

@@ -95,6 +95,17 @@ impl Sections {
         Some((Header::decode(header_bytes)?, Self { entries }))
     }
 
+    /// Header, table and footer, which hold the checksums of all that is read; `None` if they are not intact.
+    pub(crate) fn frame(file: &[u8]) -> Option<Vec<u8>> {
+        Self::read(file)?;
+        let tail = file.len() - FOOTER_BYTES - SECTION_COUNT * ENTRY_BYTES;
+        Some([&file[..HEADER_BYTES], &file[tail..]].concat())
+    }
+
+    pub(crate) fn are_intact(&self, file: &[u8]) -> bool {
+        Section::ALL.iter().all(|section| self.is_intact(file, *section))
+    }
+
     pub(crate) fn range(&self, section: Section) -> Range<usize> {
         self.entries[section as usize].0.clone()
     }

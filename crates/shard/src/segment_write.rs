@@ -1,11 +1,11 @@
 //! Writes a sealed segment from rows of other segments: all rows of a frozen growing one (sealing, which keeps row
 //! numbers), or the rows that are not dead of several (merging, which sorts them by order of insertion).
 
-use crate::checkpoint::SEGMENTS;
 use crate::error::Damage;
+use crate::folder::SegmentFolder;
 use crate::id_table;
 use crate::schema::Schema;
-use crate::sealed::{Sealed, graph_file_name, path, rows_file_name};
+use crate::sealed::Sealed;
 use crate::segment::Segment;
 use crate::segment_file::{Header, Section, SegmentFileWriter};
 use lavandin_storage::{Directory, StorageError};
@@ -63,13 +63,13 @@ impl<'a> Plan<'a> {
 
 /// Writes, syncs and opens the segment; its directory entry is durable on return. On failure no file stays.
 pub(crate) fn write(
-    directory: &dyn Directory,
+    folder: &SegmentFolder,
     id: SegmentId,
     collection: CollectionId,
     schema: &Schema,
     plan: &Plan<'_>,
 ) -> Result<Sealed, Damage> {
-    let name = path(&rows_file_name(id));
+    let name = folder.rows_path(id);
     let header = Header {
         segment: id,
         collection,
@@ -77,20 +77,19 @@ pub(crate) fn write(
         dim: schema.dim,
         element: schema.element,
     };
-    let written = write_file(directory, &name, &header, plan).and_then(|()| directory.sync_dir(SEGMENTS));
-    let opened =
-        written.map_err(|error| Damage::new(&name, error)).and_then(|()| Sealed::open(directory, id));
+    let written = write_file(&*folder.directory, &name, &header, plan).and_then(|()| folder.sync());
+    let opened = written.map_err(|error| Damage::new(&name, error)).and_then(|()| Sealed::open(folder, id));
     match &opened {
         Ok(sealed) => sealed.trust(),
-        Err(_) => remove(directory, id),
+        Err(_) => remove(folder, id),
     }
     opened
 }
 
 /// Removes a segment's files, where they are: what stays is removed by the next start.
-pub(crate) fn remove(directory: &dyn Directory, id: SegmentId) {
-    let _ = directory.remove(&path(&rows_file_name(id)));
-    let _ = directory.remove(&path(&graph_file_name(id)));
+pub(crate) fn remove(folder: &SegmentFolder, id: SegmentId) {
+    let _ = folder.directory.remove(&folder.rows_path(id));
+    let _ = folder.directory.remove(&folder.graph_path(id));
 }
 
 fn write_file(

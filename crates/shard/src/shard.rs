@@ -6,6 +6,7 @@
 use crate::checkpoint;
 use crate::collection::Collection;
 use crate::error::{Damage, Rejection};
+use crate::folder::SegmentFolder;
 use crate::op::{self, Op};
 use crate::prepare::{self, Reservation, ShardLimits};
 use crate::request::{Change, Outcome, RecordBatch};
@@ -47,7 +48,7 @@ pub enum Request {
 
 /// The collections of one copy of a group.
 pub struct Shard {
-    pub(crate) directory: Arc<dyn Directory>,
+    pub(crate) folder: SegmentFolder,
     limits: ShardLimits,
     pub(crate) collections: BTreeMap<CollectionId, Collection>,
     views: Arc<ArcSwap<Views>>,
@@ -75,6 +76,14 @@ impl ShardReader {
         self.views.load().get(&collection).map(|view| view.load_full())
     }
 
+    /// All collections, each at its present moment, by their ids.
+    pub fn views(&self) -> Vec<(CollectionId, Arc<View>)> {
+        let views = self.views.load();
+        let mut views: Vec<_> = views.iter().map(|(id, view)| (*id, view.load_full())).collect();
+        views.sort_unstable_by_key(|(id, _)| *id);
+        views
+    }
+
     /// The collections that hold something.
     pub fn collections(&self) -> Vec<CollectionId> {
         self.views.load().keys().copied().collect()
@@ -83,17 +92,50 @@ impl ShardReader {
 
 impl Shard {
     /// A shard from its last checkpoint (or from nothing), and its segment files. Files that the checkpoint does not
-    /// name are removed: they are what a crash left of jobs.
+    /// name are removed: they are what a crash left of jobs and of states that were replaced.
     pub fn open(
         directory: Arc<dyn Directory>,
         limits: ShardLimits,
         payload: Option<&[u8]>,
     ) -> Result<Self, Damage> {
-        let loaded = checkpoint::load(&*directory, payload)?;
-        let collections: BTreeMap<_, _> =
+        let shard = Self::load(directory, limits, payload)?;
+        shard.folder.remove_strays(shard.collections.values().flat_map(Collection::sealed_ids))?;
+        shard.remove_replaced()?;
+        shard.publish_views();
+        Ok(shard)
+    }
+
+    /// A shard from the payload of a snapshot, whose files are in a folder of their own. Nothing is removed and no reader
+    /// sees it: until the snapshot is installed the state beside it is the one that counts. Then `take_over` is called.
+    pub fn open_beside(
+        directory: Arc<dyn Directory>,
+        limits: ShardLimits,
+        payload: &[u8],
+    ) -> Result<Self, Damage> {
+        Self::load(directory, limits, Some(payload))
+    }
+
+    /// Shows this state to the readers of the one that it replaces, who hold `reader` or clones of it.
+    pub fn take_over(&mut self, reader: &ShardReader) {
+        self.views = Arc::clone(&reader.views);
+        self.publish_views();
+    }
+
+    /// Removes the files of states that this one has replaced. Readers who hold views of them go on reading.
+    pub fn remove_replaced(&self) -> Result<(), Damage> {
+        self.folder.remove_older().map_err(|error| Damage::new("segments", error))
+    }
+
+    fn load(
+        directory: Arc<dyn Directory>,
+        limits: ShardLimits,
+        payload: Option<&[u8]>,
+    ) -> Result<Self, Damage> {
+        let loaded = checkpoint::load(&directory, payload)?;
+        let collections =
             loaded.collections.into_iter().map(|saved| (saved.id, Collection::from_saved(saved))).collect();
-        let shard = Self {
-            directory,
+        Ok(Self {
+            folder: loaded.folder,
             limits,
             collections,
             views: Arc::default(),
@@ -103,9 +145,12 @@ impl Shard {
             touched: Vec::new(),
             opening: BTreeMap::new(),
             dropping: Vec::new(),
-        };
-        shard.publish_views();
-        Ok(shard)
+        })
+    }
+
+    /// The number of the folder that its files are in (`segment_folder`).
+    pub fn folder(&self) -> SequenceNumber {
+        self.folder.number
     }
 
     pub fn reader(&self) -> ShardReader {

@@ -6,6 +6,7 @@ use crate::filtering::FieldKinds;
 use crate::request::SearchRequest;
 use crate::schema::Schema;
 use crate::segment::{Rows, Segment};
+use lavandin_group::MultisetHash;
 use lavandin_types::{RecordIdRef, SequenceNumber};
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ pub struct View {
     pub(crate) max_int: Option<u64>,
     pub(crate) has_strings: bool,
     pub(crate) ever_written: u64,
+    /// Of the live records, as the operations made it.
+    pub(crate) digest: MultisetHash,
     /// The last operation that the view shows.
     pub(crate) sequence: SequenceNumber,
     /// Why the collection cannot be read, if so.

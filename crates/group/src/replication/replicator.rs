@@ -297,6 +297,11 @@ impl Replicator {
         matches!(&self.role, Role::Primary(primary) if primary.is_confirmed(round))
     }
 
+    /// When the lease ends, on the clock of the caller.
+    pub fn lease_until_ms(&self) -> u64 {
+        self.lease_until_ms
+    }
+
     fn is_leased(&self, now: u64) -> bool {
         now < self.lease_until_ms || mutated!(self.options, NoLease)
     }

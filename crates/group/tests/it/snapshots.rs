@@ -2,8 +2,8 @@
 
 use crate::followers::{Copy, epoch, follow, lead, open, primary, stage};
 use crate::ledger::Ledger;
-use crate::life::{claims, files, options};
-use lavandin_group::{GroupCopy, GroupError};
+use crate::life::{GROUP, claims, files, options};
+use lavandin_group::{GroupCopy, GroupError, Snapshot};
 use lavandin_storage::{Durability, Fault, FaultyDirectory, MemoryDirectory};
 use lavandin_types::GroupId;
 use std::sync::Arc;
@@ -117,4 +117,30 @@ fn a_crash_at_any_call_leaves_the_old_copy_or_the_new_one() {
         }
     }
     assert!(old_ones > 20 && new_ones > 20, "{old_ones} and {new_ones}");
+}
+
+#[test]
+fn the_newest_checkpoint_is_a_snapshot_and_its_payload_can_be_exchanged() {
+    let (disk, mut from) = primary(0..5);
+    assert!(Snapshot::newest(&disk, GROUP).unwrap().is_none());
+    for names in [5..6, 6..8] {
+        for (id, request) in (2000 + u128::from(names.start)..).zip(claims(names)) {
+            stage(&mut from, id, request);
+        }
+        from.commit().unwrap();
+        let (header, payload) = (from.checkpoint_header(), from.consumer().payload());
+        from.install_checkpoint(&header, &payload).unwrap();
+        let snapshot = Snapshot::newest(&disk, GROUP).unwrap().unwrap();
+        assert_eq!((snapshot.position(), &snapshot.payload), (from.applied(), &payload));
+    }
+    let bytes = Snapshot::newest(&disk, GROUP).unwrap().unwrap().encode(GROUP);
+    let disk = MemoryDirectory::new();
+    let mut copy = open(&disk);
+    install(&mut copy, &bytes).unwrap();
+    assert_eq!((copy.applied(), copy.consumer()), (from.applied(), from.consumer()));
+    let mut other = Snapshot::decode(&bytes, GROUP).unwrap();
+    other.payload.push(1);
+    assert_eq!(other.encode(GROUP), [&bytes[..], &[1]].concat());
+    assert!(Snapshot::decode(&bytes, GroupId::new(9)).is_err());
+    assert!((0..60).all(|length| Snapshot::decode(&bytes[..length], GROUP).is_err()));
 }

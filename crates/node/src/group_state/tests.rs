@@ -141,3 +141,28 @@ fn outcomes_come_back_as_what_they_were() {
     }
     assert!(GroupState::decode_outcome(&[]).is_none());
 }
+
+#[test]
+fn readers_of_a_replaced_state_see_the_new_one() {
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let mut old = copy(&group());
+    old.consumer_mut().shard.publish();
+    let readers = old.consumer().readers();
+    let payload = checkpoint_payload(&copy(&group()).consumer().iterations_part(), &no_collections());
+    let limits = crate::options::Limits::default().of_collection();
+    let mut new = GroupState::open_beside(directory, limits, &payload).expect("just written");
+    apply(&mut new, iterations::Request::DropDataset { dataset: DatasetId::new(1, [1; 20]) });
+    assert_eq!((readers.iterations.list(None).len(), readers.shard.collections().len()), (2, 1));
+    new.take_over(&readers);
+    assert_eq!((readers.iterations.list(None).len(), readers.shard.collections().len()), (0, 0));
+    // What it applies from now on they see, too.
+    let GroupRequest::Iterations(request) = create(3) else { panic!("it makes an iteration") };
+    apply(&mut new, request);
+    assert_eq!(readers.iterations.list(None).len(), 1);
+}
+
+fn apply(state: &mut GroupState, request: iterations::Request) {
+    let mut op = Vec::new();
+    state.prepare(GroupRequest::Iterations(request), &mut op).expect("nothing speaks against it");
+    state.apply(SequenceNumber::new(9), ITERATIONS, &op);
+}

@@ -1,34 +1,48 @@
 //! The copies of groups on this node, and what they share: the lock of the data directory, the threads that run jobs,
 //! the pool for long reads.
 
-use crate::driver::{Alignment, CheckpointState, Driver};
+use crate::clock::Clock;
+use crate::driver::{Alignment, CheckpointState, Driver, Links};
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
 use crate::group_state::GroupState;
-use crate::groups::LocalGroup;
+use crate::groups::{Lease, LocalGroup, Serving};
 use crate::jobs::{JobBoard, Lanes};
 use crate::options::NodeOptions;
 use crate::pool::Pool;
 use crate::reservations::Reservations;
 use lavandin_consensus::Metadata;
-use lavandin_group::{GroupCopy, GroupOptions, Recovery};
-use lavandin_storage::{DataDirLock, Directory, LocalDirectory};
-use lavandin_types::GroupId;
+use lavandin_group::replication::ReplicationOptions;
+use lavandin_group::{GroupCopy, GroupOptions, Recovery, Replica};
+use lavandin_storage::{DataDirLock, Directory, Durability, LocalDirectory};
+use lavandin_types::{GroupId, NodeId, SequenceNumber};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
 const NO_THREAD: NodeError = NodeError::Internal("the system starts no more threads");
 
+/// Which process of which node a copy belongs to, as it was registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub node: NodeId,
+    pub incarnation: u64,
+}
+
 pub(crate) struct GroupHost {
     options: NodeOptions,
     metadata: Metadata,
+    links: Links,
+    clock: Clock,
+    pub(crate) lease: Arc<Lease>,
     lock: Arc<DataDirLock>,
     lanes: Mutex<Option<Lanes>>,
     pub(crate) board: Arc<JobBoard>,
     pub(crate) pool: Arc<Pool>,
+    /// Copies that were read and wait for the node's registration.
+    read: Mutex<BTreeMap<GroupId, GroupCopy<GroupState>>>,
     groups: RwLock<BTreeMap<GroupId, Arc<LocalGroup>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -37,16 +51,21 @@ impl GroupHost {
     pub(crate) fn new(
         options: &NodeOptions,
         metadata: &Metadata,
+        (links, clock): (Links, Clock),
         lock: Arc<DataDirLock>,
     ) -> Result<Self, NodeError> {
         let board = Arc::new(JobBoard::default());
         let (lanes, threads) = Lanes::start(options.threads, &board, &lock).map_err(|_| NO_THREAD)?;
         Ok(Self {
             metadata: metadata.clone(),
+            links,
+            clock,
+            lease: Arc::new(Lease::new(true)),
             lock,
             lanes: Mutex::new(Some(lanes)),
             board,
             pool: Arc::new(Pool::new(options.threads)),
+            read: Mutex::default(),
             groups: RwLock::default(),
             threads: Mutex::new(threads),
             options: options.clone(),
@@ -54,33 +73,46 @@ impl GroupHost {
     }
 
     pub(crate) fn get(&self, group: GroupId) -> Option<Arc<LocalGroup>> {
-        self.read().get(&group).map(Arc::clone)
+        self.started().get(&group).map(Arc::clone)
     }
 
     /// All copies, by their groups' numbers.
     pub(crate) fn all(&self) -> Vec<Arc<LocalGroup>> {
-        self.read().values().map(Arc::clone).collect()
+        self.started().values().map(Arc::clone).collect()
     }
 
-    /// Opens the node's copy of a group, which is created if it does not exist, and starts its thread. Blocks.
-    pub(crate) fn open(&self, group: GroupId) -> Result<Arc<LocalGroup>, NodeError> {
+    /// Reads the node's copy of a group, which is created if it does not exist: what its disk holds is known by then, and
+    /// nobody is answered. Blocks.
+    pub(crate) fn read(&self, group: GroupId) -> Result<(), NodeError> {
+        if self.get(group).is_some() || self.copies_read().contains_key(&group) {
+            return Ok(());
+        }
+        let copy = read_copy(&self.options, group)?;
+        self.check_catalogue(&copy)?;
+        self.copies_read().insert(group, copy);
+        Ok(())
+    }
+
+    /// Starts the thread of the node's copy of a group, once the node is registered. Reads the copy if that was not done.
+    /// Blocks.
+    pub(crate) fn start(&self, group: GroupId, part: Part) -> Result<Arc<LocalGroup>, NodeError> {
         let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
         let lanes = lanes.as_ref().ok_or(NodeError::Stopping)?;
-        if let Some(open) = self.get(group) {
-            return Ok(open);
+        if let Some(started) = self.get(group) {
+            return Ok(started);
         }
-        let copy = open_copy(&self.options, group)?;
-        self.check_catalogue(&copy)?;
-        let local = Arc::new(self.start(lanes, group, copy)?);
+        self.read(group)?;
+        let copy = self.copies_read().remove(&group).ok_or(NodeError::Stopping)?;
+        let local = Arc::new(self.drive(lanes, group, (copy, part))?);
         self.groups.write().unwrap_or_else(PoisonError::into_inner).insert(group, Arc::clone(&local));
         Ok(local)
     }
 
-    fn start(
+    fn drive(
         &self,
         lanes: &Lanes,
         group: GroupId,
-        copy: GroupCopy<GroupState>,
+        (copy, part): (GroupCopy<GroupState>, Part),
     ) -> Result<LocalGroup, NodeError> {
         // Bounded by `GroupClient::send`: what waits in a bounded channel when its receiver goes is kept, unanswered,
         // until the senders go too.
@@ -90,12 +122,27 @@ impl GroupHost {
         let (log_bytes, log_bytes_seen) = watch::channel(copy.log_bytes());
         let (failure, failure_seen) = watch::channel(None);
         let readers = copy.consumer().readers();
-        let open_grants = copy.consumer().iterations.recover();
+        let directory = directory_of(&self.options, group)?;
+        // Bounded by `LocalGroup::take_message`, and by the metadata's commands.
+        let (news_to, news) = crossbeam_channel::unbounded();
+        let serving = Arc::new(Serving::new(self.clock, group));
+        let detection_ms = self.metadata.catalogue().options().detection_ms;
+        let replication = ReplicationOptions::new(group, part.node, part.incarnation, detection_ms);
         let driver = Driver {
-            copy,
+            replica: Replica::new(copy, replication),
+            directory: Arc::clone(&directory),
+            limits: self.options.limits.of_collection(),
+            readers: readers.clone(),
             alignment: Alignment { changes: self.metadata.changed(), last: Instant::now() },
             metadata: self.metadata.clone(),
             events: received,
+            news,
+            links: Arc::clone(&self.links),
+            clock: self.clock,
+            lease: Arc::clone(&self.lease),
+            serving: Arc::clone(&serving),
+            waiting: BTreeMap::new(),
+            published: SequenceNumber::ZERO,
             results,
             results_to,
             lanes: lanes.clone(),
@@ -116,7 +163,10 @@ impl GroupHost {
             client: GroupClient::new(events),
             shard: readers.shard,
             iterations: readers.iterations,
-            open_grants: Mutex::new(open_grants),
+            news: news_to,
+            directory,
+            serving,
+            told: Mutex::default(),
             log_bytes: log_bytes_seen,
             failure: failure_seen,
             pool: Arc::clone(&self.pool),
@@ -125,20 +175,22 @@ impl GroupHost {
 
     /// Refuses records without a catalogue: they would be taken for dropped ones, and removed.
     fn check_catalogue(&self, copy: &GroupCopy<GroupState>) -> Result<(), NodeError> {
-        let collections = copy.consumer().shard.collection_ids().len();
-        if self.metadata.catalogue().cluster().is_some() || collections == 0 {
+        if self.metadata.catalogue().cluster().is_some() || copy.last().sequence == SequenceNumber::ZERO {
             return Ok(());
         }
-        let reason = format!(
-            "it holds the records of {collections} collections, and its catalogue (metadata/) is empty; \
-             restore the catalogue from a backup"
-        );
+        let reason = "it holds records of collections, and its catalogue (metadata/) is empty; restore the \
+                      catalogue from a backup"
+            .to_owned();
         Err(NodeError::DataDirectory { path: self.options.data_dir.clone(), reason })
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.options.durability
     }
 
     /// Whether all copies serve.
     pub(crate) fn ready(&self) -> Result<(), NodeError> {
-        self.read().values().try_for_each(|group| group.ready())
+        self.started().values().try_for_each(|group| group.ready())
     }
 
     /// Finishes accepted writes, syncs them and ends all threads; nothing is opened any more.
@@ -160,24 +212,32 @@ impl GroupHost {
         }
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<GroupId, Arc<LocalGroup>>> {
+    fn copies_read(&self) -> MutexGuard<'_, BTreeMap<GroupId, GroupCopy<GroupState>>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn started(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<GroupId, Arc<LocalGroup>>> {
         self.groups.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn open_copy(options: &NodeOptions, group: GroupId) -> Result<GroupCopy<GroupState>, NodeError> {
+/// Where a group's copy is.
+fn directory_of(options: &NodeOptions, group: GroupId) -> Result<Arc<dyn Directory>, NodeError> {
     let folder = options.data_dir.join("groups").join(group.get().to_string());
     let unusable = |reason: &dyn std::fmt::Display| NodeError::DataDirectory {
         path: folder.clone(),
         reason: reason.to_string(),
     };
     std::fs::create_dir_all(&folder).map_err(|error| unusable(&error))?;
-    let directory: Arc<dyn Directory> =
-        Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&error))?);
+    Ok(Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&error))?))
+}
+
+fn read_copy(options: &NodeOptions, group: GroupId) -> Result<GroupCopy<GroupState>, NodeError> {
+    let directory = directory_of(options, group)?;
     let limits = options.limits.of_collection();
     let make = |payload: Option<&[u8]>| GroupState::open(Arc::clone(&directory), limits, payload);
     let mut copy =
-        GroupCopy::open(Arc::clone(&directory), GroupOptions::new(group, options.durability), make)?;
+        GroupCopy::open_replica(Arc::clone(&directory), GroupOptions::new(group, options.durability), make)?;
     copy.consumer_mut().shard.publish();
     report(group, copy.recovery());
     Ok(copy)

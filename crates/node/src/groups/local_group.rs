@@ -1,23 +1,33 @@
 //! A copy of a group on this node: the way to its thread, and what readers see of it.
 
-use crate::driver::Event;
+use crate::driver::{Event, News};
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
+use crate::groups::Serving;
 use crate::options::CallContext;
 use crate::pool::Pool;
+use crossbeam_channel::Sender;
+use lavandin_group::replication::View;
 use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
 use lavandin_shard::ShardReader;
+use lavandin_storage::Directory;
 use lavandin_types::{CollectionId, GroupId};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
+/// News that wait for the group's thread; beyond it, messages of other copies are lost, and sent again.
+const NEWS_MAX: usize = 4096;
+
 pub(crate) struct LocalGroup {
     pub(crate) id: GroupId,
     pub(crate) client: GroupClient,
+    pub(crate) news: Sender<News>,
+    pub(crate) directory: Arc<dyn Directory>,
     pub(crate) shard: ShardReader,
     pub(crate) iterations: IterationsReader,
-    /// Batches that a former session handed out and of which nobody knows whether they arrived.
-    pub(crate) open_grants: Mutex<Vec<OpenGrant>>,
+    pub(crate) serving: Arc<Serving>,
+    /// The view that was told last.
+    pub(crate) told: Mutex<Option<View>>,
     /// Bytes of the log that a start would replay.
     pub(crate) log_bytes: watch::Receiver<u64>,
     /// Why it takes no more writes, once it does not.
@@ -36,6 +46,23 @@ impl LocalGroup {
         self.failure.has_changed().map(drop).map_err(|_| NodeError::Stopping)
     }
 
+    /// Tells the copy the group's present state, if that is news.
+    pub(crate) fn tell(&self, view: View) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_ref() != Some(&view) {
+            *told = Some(view.clone());
+            // A group that has stopped needs no news.
+            drop(self.news.send(News::View(Box::new(view))));
+        }
+    }
+
+    /// A message of another copy; lost where too many wait.
+    pub(crate) fn take_message(&self, message: News) {
+        if self.news.len() < NEWS_MAX {
+            drop(self.news.send(message));
+        }
+    }
+
     /// Everything acknowledged onto stable storage.
     pub(crate) async fn flush(&self, context: &CallContext) -> Result<(), NodeError> {
         self.client.ask(context, |answer| Event::Flush { answer }).await
@@ -51,25 +78,53 @@ impl LocalGroup {
         self.client.ask(context, |answer| Event::Align { answer }).await
     }
 
+    /// Waits until the copy is the primary and has settled what it found.
+    pub(crate) async fn wait_until_primary(&self, context: &CallContext) -> Result<(), NodeError> {
+        let mut writable = self.serving.writable();
+        let mut failure = self.failure.clone();
+        let settled = async {
+            tokio::select! {
+                settled = writable.wait_for(|writable| *writable) => {
+                    settled.map(drop).map_err(|_| NodeError::Stopping)
+                }
+                failed = failure.wait_for(Option::is_some) => match failed {
+                    Ok(failed) => Err(failed.clone().unwrap_or(NodeError::Stopping)),
+                    Err(_) => Err(NodeError::Stopping),
+                },
+            }
+        };
+        tokio::time::timeout_at(context.deadline.into(), settled)
+            .await
+            .unwrap_or(Err(NodeError::Deadline("the group's copy has not settled what it found yet")))
+    }
+
     /// Gives back the batches of a former session.
     pub(crate) async fn return_grants(&self, context: &CallContext) -> Result<(), NodeError> {
-        let grants = std::mem::take(&mut *self.open_grants.lock().unwrap_or_else(PoisonError::into_inner));
-        for OpenGrant { iteration, rank, number } in grants {
+        for OpenGrant { iteration, rank, number } in self.iterations.open_grants() {
             let request = iterations::Request::Return { iteration, rank, number };
             self.client.propose_iterations(context, request).await?;
         }
         Ok(())
     }
 
-    /// Merges a collection's segments into as few as possible and returns when that is done.
-    pub(crate) async fn merge_all(
+    /// Whether what was read here until now was the group's newest. Asked after reading.
+    pub(crate) fn check_primary(&self) -> Result<(), NodeError> {
+        self.serving.check_primary()
+    }
+
+    /// The last record that views show.
+    pub(crate) fn applied(&self) -> u64 {
+        self.serving.applied()
+    }
+
+    /// Begins to merge a collection's segments into as few as possible.
+    pub(crate) async fn want_merge(
         &self,
         context: &CallContext,
         collection: CollectionId,
     ) -> Result<(), NodeError> {
         self.checkpoint(context).await?;
-        self.client.send(Event::WantMerge { collection })?;
-        self.wait_for_jobs(collection).await
+        self.client.send(Event::WantMerge { collection })
     }
 
     /// Waits until the collection's merges and graph builds are done. Bounded by the work, not by a call's deadline: the

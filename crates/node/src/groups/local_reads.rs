@@ -5,7 +5,9 @@ use crate::groups::LocalGroup;
 use crate::node_statistics::CollectionStatistics;
 use crate::options::CallContext;
 use crate::reads::Search;
-use lavandin_shard::{FieldKinds, Hit, Record, SearchProfile, SearchRequest, SearchResult, View, Which};
+use lavandin_shard::{
+    FieldKinds, Hit, ReadError, Record, SearchProfile, SearchRequest, SearchResult, View, Which,
+};
 use lavandin_types::{CollectionId, RecordId};
 use std::sync::Arc;
 
@@ -33,10 +35,15 @@ impl LocalGroup {
         fields: Option<Arc<FieldKinds>>,
     ) -> Result<Option<SearchResult>, NodeError> {
         let Some(view) = self.view(collection, fields) else { return Ok(None) };
-        let count = search.count;
+        let (count, dim) = (search.count.max(1), view.schema().dim);
+        if search.queries.len() != count * dim as usize {
+            let got = search.queries.len() / count;
+            return Err(ReadError::DimensionMismatch { expected: dim, got }.into());
+        }
         let request = SearchRequest {
             queries: search.queries,
-            k: search.k,
+            // More are not there, and the engine takes the word for it.
+            k: search.k.min(usize::try_from(view.statistics().live.max(1)).unwrap_or(usize::MAX)),
             filter: search.filter,
             probe: search.probe,
             with_fields: search.with_fields,

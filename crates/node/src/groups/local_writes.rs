@@ -8,24 +8,24 @@ use crate::group_state::{GroupOutcome, GroupRequest};
 use crate::groups::LocalGroup;
 use crate::options::CallContext;
 use crate::reservations::ReservationId;
-use lavandin_cluster::CollectionInfo;
+use lavandin_cluster::{Catalogue, CollectionInfo};
 use lavandin_shard::{Change, Outcome, Rejection, Request};
-use lavandin_types::RequestId;
+use lavandin_types::{CollectionId, RequestId};
 
 impl LocalGroup {
     /// Carries out a change of a collection whose dimension is fixed. Durable and visible on return.
     pub(crate) async fn change(
         &self,
         context: &CallContext,
-        info: &CollectionInfo,
+        (catalogue, collection): (&Catalogue, CollectionId),
         change: Change,
     ) -> Result<Outcome, NodeError> {
-        if self.shard.view(info.id).is_none() && !matches!(change, Change::Add(_) | Change::Upsert(_)) {
+        if self.shard.view(collection).is_none() && !matches!(change, Change::Add(_) | Change::Upsert(_)) {
             // Nothing was ever written, so there is nothing to delete, restore or remove.
             return Ok(Outcome::Count(0));
         }
-        let opening = self.send_opening(info)?;
-        let changed = self.propose(context, Request::Change { collection: info.id, change }).await;
+        let opening = self.send_opening(catalogue, collection)?;
+        let changed = self.propose(context, Request::Change { collection, change }).await;
         if let Some(opening) = opening {
             // The change is staged behind the opening; if that failed, its reason is the one to tell.
             self.client.wait_for(context, opening).await?;
@@ -33,16 +33,18 @@ impl LocalGroup {
         changed
     }
 
-    /// Checks an add or upsert and holds its ids until it is logged or released.
+    /// Checks an add or upsert and holds its ids until it is logged or released. Asked again under the same
+    /// reservation it changes nothing.
     pub(crate) async fn reserve(
         &self,
         context: &CallContext,
-        info: &CollectionInfo,
+        (catalogue, collection): (&Catalogue, CollectionId),
         change: Change,
+        reservation: ReservationId,
     ) -> Result<Reserved, NodeError> {
-        let opening = self.send_opening(info)?;
+        let opening = self.send_opening(catalogue, collection)?;
         let (request_id, change) = (context.request_id, Box::new(change));
-        let reserve = |answer| Event::Reserve { request_id, collection: info.id, change, answer };
+        let reserve = |answer| Event::Reserve { request_id, reservation, collection, change, answer };
         let reserved = self.client.ask(context, reserve).await;
         if let Some(opening) = opening {
             self.client.wait_for(context, opening).await?;
@@ -67,12 +69,17 @@ impl LocalGroup {
     }
 
     /// Opens the collection in the group's log where it is not; the request that follows is staged behind it.
-    fn send_opening(&self, info: &CollectionInfo) -> Result<Option<Pending<GroupOutcome>>, NodeError> {
-        if self.shard.view(info.id).is_some() {
+    fn send_opening(
+        &self,
+        catalogue: &Catalogue,
+        collection: CollectionId,
+    ) -> Result<Option<Pending<GroupOutcome>>, NodeError> {
+        if self.shard.view(collection).is_some() {
             return Ok(None);
         }
-        let schema = schema_of(info).ok_or(NodeError::Internal("a collection has no dimension"))?;
-        let open = Request::Open { collection: info.id, schema };
+        let schema = schema_of(entry(catalogue, collection)?);
+        let schema = schema.ok_or(NodeError::Internal("a collection has no dimension"))?;
+        let open = Request::Open { collection, schema };
         self.client.send_request(RequestId::NONE, GroupRequest::Collections(open)).map(Some)
     }
 
@@ -90,17 +97,24 @@ impl LocalGroup {
     pub(crate) async fn log_schema(
         &self,
         context: &CallContext,
-        info: &CollectionInfo,
+        (catalogue, collection): (&Catalogue, CollectionId),
     ) -> Result<(), NodeError> {
-        let known = self.shard.view(info.id).map(|view| view.schema().version);
-        let Some(schema) = schema_of(info).filter(|schema| Some(schema.version) > known) else {
+        let known = self.shard.view(collection).map(|view| view.schema().version);
+        let Some(schema) =
+            schema_of(entry(catalogue, collection)?).filter(|schema| Some(schema.version) > known)
+        else {
             return Ok(());
         };
         let unnamed = CallContext { request_id: RequestId::NONE, ..*context };
-        match self.propose(&unnamed, Request::SetSchema { collection: info.id, schema }).await {
+        match self.propose(&unnamed, Request::SetSchema { collection, schema }).await {
             // Not open yet: its first write brings the schema along.
             Err(NodeError::Rejected(Rejection::UnknownCollection)) => Ok(()),
             other => other.map(drop),
         }
     }
+}
+
+fn entry(catalogue: &Catalogue, collection: CollectionId) -> Result<&CollectionInfo, NodeError> {
+    let dropped = |_| NodeError::CollectionNotFound(format!("{collection} (it was dropped)"));
+    catalogue.collection_by_id(collection).map(|info| &**info).map_err(dropped)
 }

@@ -21,8 +21,11 @@ fn reservation() -> Reservation {
 fn a_reservation_is_taken_once() {
     let mut reservations = Reservations::default();
     let now = Instant::now();
-    let id = reservations.hold(reservation(), now);
+    let id = ReservationId::new(7);
+    reservations.hold(id, reservation(), now);
+    assert!(reservations.holds(id));
     assert!(reservations.take(id).is_ok());
+    assert!(!reservations.holds(id));
     assert_eq!(reservations.take(id).map_err(|error| error.code()), Err(ErrorCode::Unavailable));
 }
 
@@ -30,8 +33,9 @@ fn a_reservation_is_taken_once() {
 fn what_nobody_comes_back_for_expires() {
     let mut reservations = Reservations::default();
     let now = Instant::now();
-    let first = reservations.hold(reservation(), now);
-    let second = reservations.hold(reservation(), now + HOLD / 2);
+    let (first, second) = (ReservationId::new(1), ReservationId::new(2));
+    reservations.hold(first, reservation(), now);
+    reservations.hold(second, reservation(), now + HOLD / 2);
     assert!(reservations.take_expired(now + HOLD / 2).is_empty());
     assert_eq!(reservations.take_expired(now + HOLD).len(), 1);
     assert!(reservations.take(first).is_err());
@@ -42,9 +46,9 @@ fn what_nobody_comes_back_for_expires() {
 fn their_number_is_bounded() {
     let mut reservations = Reservations::default();
     let (reservation, now) = (reservation(), Instant::now());
-    for _ in 0..RESERVATIONS_MAX {
+    for number in 0..RESERVATIONS_MAX {
         reservations.check_room().expect("there is room");
-        reservations.hold(reservation.clone(), now);
+        reservations.hold(ReservationId::new(number as u128), reservation.clone(), now);
     }
     assert!(matches!(reservations.check_room(), Err(NodeError::Overloaded)));
     reservations.take_expired(now + HOLD);

@@ -16,7 +16,7 @@ async fn many_first_calls_form_one_cluster() {
     for task in (0..16).map(create).collect::<Vec<_>>() {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(node.databases().len(), 16);
+    assert_eq!(node.databases().await.len(), 16);
     node.shutdown().await.unwrap();
 }
 
@@ -28,12 +28,12 @@ async fn databases_are_created_emptied_and_dropped() {
     node.create_database(&context(), DB, false).await.unwrap();
     assert_eq!(int_ids(&node, "c").await, [1], "creating what exists changes nothing");
     node.create_database(&context(), DB, true).await.unwrap();
-    assert!(node.collections(DB).unwrap().is_empty());
+    assert!(node.collections(DB).await.unwrap().is_empty());
     assert_eq!(node.statistics().open_collections, 0);
     assert!(node.drop_database(&context(), DB).await.unwrap());
     assert!(!node.drop_database(&context(), DB).await.unwrap());
-    assert!(!node.database_exists(DB));
-    assert_eq!(code(node.collections(DB)), ErrorCode::NotFound);
+    assert!(!node.database_exists(DB).await);
+    assert_eq!(code(node.collections(DB).await), ErrorCode::NotFound);
     let orphan = node.require_collection(&context(), DB, "c", RequireCollection::default()).await;
     assert_eq!(code(orphan), ErrorCode::NotFound);
     node.shutdown().await.unwrap();
@@ -57,7 +57,7 @@ async fn requiring_keeps_what_exists_or_replaces_it() {
     let refused = node.require_collection(&context(), DB, "c", wide.clone()).await;
     assert_eq!(code(refused), ErrorCode::InvalidArgument);
     require_with(&node, "c", RequireCollection { drop_if_exists: true, ..wide }).await;
-    let fresh = node.collection(DB, "c").unwrap();
+    let fresh = node.collection(DB, "c").await.unwrap();
     assert_eq!((fresh.element, fresh.dim), (ElementType::F32, 0));
     assert_eq!(statistics(&node, "c").await.ever_written, 0);
     assert!(ids(&node, "c").await.is_empty());

@@ -87,10 +87,10 @@ async fn builds_and_removals_at_once_all_end() {
     removal.await.unwrap().unwrap();
     // Whoever came last, the engine has what the catalogue says.
     build(&node, "c", "HNSW-L2").await.unwrap();
-    assert_eq!(node.collection(DB, "c").unwrap().index, Some(mode("HNSW-L2")));
+    assert_eq!(node.collection(DB, "c").await.unwrap().index, Some(mode("HNSW-L2")));
     assert_eq!(statistics(&node, "c").await.indexed_rows, 3_000);
     node.remove_index(&context(), DB, "c").await.unwrap();
-    assert_eq!(node.collection(DB, "c").unwrap().index, None);
+    assert_eq!(node.collection(DB, "c").await.unwrap().index, None);
     node.shutdown().await.unwrap();
 }
 
@@ -158,7 +158,7 @@ async fn a_start_brings_the_log_in_line_with_the_catalogue() {
         change(&node, name, Change::Add(two)).await;
     }
     assert_eq!(search(&node, "kept", queries(&[1.0, 0.0], 2, 1)).await, [[2]]);
-    let collection = node.collection(DB, "kept").unwrap().id;
+    let collection = node.collection(DB, "kept").await.unwrap().id;
     node.shutdown().await.unwrap();
     drop(node);
     let catalogue = metadata(dir.path()).await;

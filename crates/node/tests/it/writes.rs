@@ -91,11 +91,11 @@ async fn a_refused_first_batch_fixes_no_dimension() {
     for (why, batch) in refused {
         for change in [Change::Add(batch.clone()), Change::Upsert(batch)] {
             assert_eq!(refuse(&node, "c", change).await, ErrorCode::InvalidArgument, "{why}");
-            assert_eq!(node.collection(DB, "c").unwrap().dim, 0, "{why}");
+            assert_eq!(node.collection(DB, "c").await.unwrap().dim, 0, "{why}");
         }
     }
     change(&node, "c", one(1, [1.0, 0.0])).await;
-    assert_eq!(node.collection(DB, "c").unwrap().dim, 2);
+    assert_eq!(node.collection(DB, "c").await.unwrap().dim, 2);
     let other = batch(ints(&[2]), 3, &[1.0; 3]);
     assert_eq!(refuse(&node, "c", Change::Add(other)).await, ErrorCode::InvalidArgument);
     assert_eq!(int_ids(&node, "c").await, [1]);
@@ -118,7 +118,7 @@ async fn racing_first_batches_agree_on_one_dimension() {
         let (two, three) = (two.await.unwrap(), three.await.unwrap());
         assert!(two.is_ok() != three.is_ok(), "{two:?}, {three:?}");
         let winner = if two.is_ok() { 2 } else { 3 };
-        assert_eq!(node.collection(DB, &name).unwrap().dim, winner);
+        assert_eq!(node.collection(DB, &name).await.unwrap().dim, winner);
         assert_eq!(int_ids(&node, &name).await, [u64::from(winner)]);
     }
     node.shutdown().await.unwrap();
@@ -158,7 +158,7 @@ async fn a_passed_deadline_changes_nothing() {
     require(&node, "c").await;
     let late = node.change(&past(), DB, "c", one(1, [1.0, 0.0])).await;
     assert_eq!(code(late), ErrorCode::DeadlineExceeded);
-    assert_eq!(node.collection(DB, "c").unwrap().dim, 0);
+    assert_eq!(node.collection(DB, "c").await.unwrap().dim, 0);
     change(&node, "c", one(2, [1.0, 0.0])).await;
     let late = node.change(&past(), DB, "c", one(3, [1.0, 0.0])).await;
     assert_eq!(code(late), ErrorCode::DeadlineExceeded);
@@ -170,6 +170,6 @@ async fn a_passed_deadline_changes_nothing() {
     // Whatever was queued before it is done once this is answered.
     node.flush(&context(), DB, "c").await.unwrap();
     assert_eq!(int_ids(&node, "c").await, [2]);
-    assert!(!node.database_exists("other"));
+    assert!(!node.database_exists("other").await);
     node.shutdown().await.unwrap();
 }

@@ -45,6 +45,13 @@ impl Iterations {
         IterationsReader::new(Arc::clone(&self.entries))
     }
 
+    /// Shows this state to the readers of the one that it replaces, who hold `reader` or clones of it.
+    pub fn take_over(&mut self, reader: &IterationsReader) {
+        let entries = std::mem::take(&mut *self.write());
+        self.entries = Arc::clone(&reader.entries);
+        *self.write() = entries;
+    }
+
     /// Checks a request against applied plus pending operations. On success appends the operation's bytes to `op`, whose
     /// first one is 64 or more, and reserves what it takes; on rejection leaves no trace.
     pub fn prepare(&mut self, request: Request, op: &mut Vec<u8>) -> Result<(), Rejection> {
@@ -75,19 +82,6 @@ impl Iterations {
 
     pub fn decode_outcome(bytes: &[u8]) -> Option<Outcome> {
         Outcome::decode(bytes)
-    }
-
-    /// Grants that an earlier session left open: it is not known whether their answers left, so that whoever begins a
-    /// new session returns them. Samples that were completed since stay completed.
-    pub fn recover(&self) -> Vec<OpenGrant> {
-        let mut open = Vec::new();
-        for (id, entry) in &*self.read() {
-            for (rank, state) in &entry.state().ranks {
-                let numbers = state.batches.open_numbers();
-                open.extend(numbers.map(|number| OpenGrant { iteration: *id, rank: *rank, number }));
-            }
-        }
-        open
     }
 
     pub(crate) fn read(&self) -> RwLockReadGuard<'_, Entries> {

@@ -4,6 +4,7 @@ use crate::ShardRows;
 use crate::iterations::definition::Definition;
 use crate::iterations::entry::Entry;
 use crate::iterations::error::Rejection;
+use crate::iterations::machine::OpenGrant;
 use crate::iterations::progress::Progress;
 use crate::iterations::walk::{Position, Walk};
 use lavandin_types::{DatasetId, IterationId};
@@ -14,7 +15,7 @@ pub(crate) type Entries = BTreeMap<IterationId, Arc<Entry>>;
 
 #[derive(Clone)]
 pub struct IterationsReader {
-    entries: Arc<RwLock<Entries>>,
+    pub(crate) entries: Arc<RwLock<Entries>>,
 }
 
 /// What an iteration was created with.
@@ -98,6 +99,20 @@ impl IterationsReader {
         position: Option<Position>,
     ) -> Result<Walk, Rejection> {
         Walk::new(self.find(iteration)?, rank, position)
+    }
+
+    /// Grants that are open. Of those that an earlier session left it is not known whether their answers have left, so
+    /// that whoever begins a new session returns them. Samples that were completed since stay completed.
+    pub fn open_grants(&self) -> Vec<OpenGrant> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let mut open = Vec::new();
+        for (id, entry) in &*entries {
+            for (rank, state) in &entry.state().ranks {
+                let numbers = state.batches.open_numbers();
+                open.extend(numbers.map(|number| OpenGrant { iteration: *id, rank: *rank, number }));
+            }
+        }
+        open
     }
 
     fn find(&self, iteration: IterationId) -> Result<Arc<Entry>, Rejection> {

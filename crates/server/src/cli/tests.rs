@@ -45,28 +45,31 @@ fn switches_take_a_value_or_none() {
 }
 
 #[test]
-fn the_coordinator_is_announced_as_missing() {
-    let error = asked("lavandin serve --role coordinator --cluster-config c.json").unwrap_err();
-    assert!(error.to_string().starts_with("the coordinator is not there yet"), "{error}");
+fn a_coordinator_wants_to_know_its_cluster() {
     let variable = |name: &str| (name == "LYNSE_ROLE").then(|| "coordinator".to_owned());
-    assert!(asked_with("lavandin serve", &variable).is_err());
+    for asked in [asked("lavandin serve --role coordinator"), asked_with("lavandin serve", &variable)] {
+        let error = asked.unwrap_err().to_string();
+        let documented =
+            "Pass --cluster-config, or pass --metadata-owners explicitly when no config is available.";
+        assert!(error.ends_with(documented), "{error}");
+    }
+    assert!(config("lavandin serve --role coordinator --metadata-owners http://a:1").is_coordinator());
+    assert!(!config("lavandin serve --role shard").is_coordinator());
 }
 
 #[test]
 fn settings_of_the_coordinator_are_not_ignored_silently() {
-    let later: Vec<_> = SETTINGS.iter().filter(|setting| setting.is_later).collect();
-    assert!(later.len() >= 9);
-    for setting in later {
-        let flag = format!("--{} is a flag of the coordinator, which is not there yet", setting.flag);
+    let of_coordinator: Vec<_> = SETTINGS.iter().filter(|setting| setting.of_coordinator).collect();
+    assert!(of_coordinator.len() >= 10);
+    for setting in of_coordinator {
+        let flag = format!("--{} is a flag of coordinators; add --role coordinator", setting.flag);
         for role in ["", "--role shard"] {
             let error = asked(&format!("lavandin serve {role} --{} 5", setting.flag)).unwrap_err();
             assert!(error.to_string().starts_with(&flag), "{error}");
         }
         for name in setting.variables {
             let variable = |asked: &str| (asked == *name).then(|| "5".to_owned());
-            let Asked::Serve(config) = asked_with("lavandin serve", &variable).unwrap() else {
-                panic!("{name}")
-            };
+            let Ok(Asked::Serve(config)) = asked_with("lavandin serve", &variable) else { panic!("{name}") };
             assert_eq!(config.ignored_variables, [*name]);
         }
     }
@@ -82,7 +85,7 @@ fn settings_of_the_coordinator_are_not_ignored_silently() {
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(file.path(), "cluster_state = 's.json'\n").unwrap();
     let error = asked(&format!("lavandin serve --config {}", file.path().display())).unwrap_err();
-    assert!(error.to_string().contains("cluster_state is a setting of the coordinator"), "{error}");
+    assert!(error.to_string().contains("cluster_state is a setting of coordinators"), "{error}");
 }
 
 #[test]

@@ -32,8 +32,8 @@ pub(crate) struct Setting {
     pub(crate) default: Option<&'static str>,
     pub(crate) kind: Kind,
     pub(crate) help: &'static str,
-    /// Whether it belongs to the coordinator, which this version does not have.
-    pub(crate) is_later: bool,
+    /// Whether it means something to a coordinator only.
+    pub(crate) of_coordinator: bool,
 }
 
 const fn setting(
@@ -43,16 +43,20 @@ const fn setting(
     default: Option<&'static str>,
     help: &'static str,
 ) -> Setting {
-    Setting { key, flag, flag_aliases: &[], variables: &[], default, kind, help, is_later: false }
+    Setting { key, flag, flag_aliases: &[], variables: &[], default, kind, help, of_coordinator: false }
 }
 
-const fn later(key: &'static str, flag: &'static str, kind: Kind, help: &'static str) -> Setting {
-    Setting { is_later: true, ..setting(key, flag, kind, None, help) }
+const fn of_coordinator(key: &'static str, flag: &'static str, kind: Kind, help: &'static str) -> Setting {
+    Setting { of_coordinator: true, ..setting(key, flag, kind, None, help) }
 }
 
 impl Setting {
     const fn variables(self, variables: &'static [&'static str]) -> Self {
         Self { variables, ..self }
+    }
+
+    const fn or(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
     }
 
     const fn or_flag(self, flag_aliases: &'static [&'static str]) -> Self {
@@ -289,34 +293,77 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "Directories that file:// locations may be in, separated by colons [default: anywhere]",
     )
     .variables(&["LAVANDIN_FILE_ROOTS"]),
-    later("cluster_config", "cluster-config", Kind::Text, "Coordinator: the cluster's configuration file")
+    setting(
+        "advertise",
+        "advertise",
+        Kind::Text,
+        None,
+        "URI under which other nodes reach this one (http://host:port) [default: what the cluster calls it]",
+    )
+    .variables(&["LAVANDIN_ADVERTISE"]),
+    of_coordinator("cluster_config", "cluster-config", Kind::Text, "Coordinator: the cluster's configuration file")
         .variables(&["LAVANDIN_CLUSTER_CONFIG", "LYNSE_CLUSTER_CONFIG"]),
-    later("cluster_state", "cluster-state", Kind::Text, "Coordinator: where to keep the metadata's cache")
-        .variables(&["LAVANDIN_CLUSTER_STATE", "LYNSE_CLUSTER_STATE"]),
-    later("shard_api_key", "shard-api-key", Kind::Secret, "Coordinator: the key that shards want")
+    of_coordinator(
+        "cluster_state",
+        "cluster-state",
+        Kind::Text,
+        "Coordinator: cache of the nodes' addresses; may be deleted [default: cluster_state.cache.json]",
+    )
+    .variables(&["LAVANDIN_CLUSTER_STATE", "LYNSE_CLUSTER_STATE"]),
+    of_coordinator("shard_api_key", "shard-api-key", Kind::Secret, "Coordinator: the --api-key of the shards")
         .variables(&["LAVANDIN_SHARD_API_KEY", "LYNSE_SHARD_API_KEY"]),
-    later("coordinator_id", "coordinator-id", Kind::Text, "Coordinator: its name in elections")
-        .variables(&["LAVANDIN_COORDINATOR_ID", "LYNSE_COORDINATOR_ID"]),
-    later("coordinator_uri", "coordinator-uri", Kind::Text, "Coordinator: its address for others")
-        .variables(&["LAVANDIN_COORDINATOR_URI", "LYNSE_COORDINATOR_URI"]),
-    later(
+    of_coordinator(
+        "coordinator_id",
+        "coordinator-id",
+        Kind::Text,
+        "Coordinator: its name in the status [default: its URI]",
+    )
+    .variables(&["LAVANDIN_COORDINATOR_ID", "LYNSE_COORDINATOR_ID"]),
+    of_coordinator(
+        "coordinator_uri",
+        "coordinator-uri",
+        Kind::Text,
+        "Coordinator: URI under which others reach it [default: http:// with host and port]",
+    )
+    .variables(&["LAVANDIN_COORDINATOR_URI", "LYNSE_COORDINATOR_URI"]),
+    of_coordinator(
         "coordinator_lease_secs",
         "coordinator-lease-secs",
         Kind::Number,
-        "Coordinator: length of its lease",
+        "Accepted and not used: leases follow from the health settings",
     )
     .variables(&["LAVANDIN_COORDINATOR_LEASE_SECS", "LYNSE_COORDINATOR_LEASE_SECS"]),
-    later("metadata_owners", "metadata-owners", Kind::Text, "Coordinator: nodes that keep the metadata")
-        .variables(&["LAVANDIN_METADATA_OWNERS", "LYNSE_CLUSTER_METADATA_OWNERS"]),
-    later("health_interval_secs", "health-interval-secs", Kind::Number, "Coordinator: time between probes")
-        .variables(&["LAVANDIN_HEALTH_INTERVAL_SECS", "LYNSE_HEALTH_INTERVAL_SECS"]),
-    later(
+    of_coordinator(
+        "metadata_owners",
+        "metadata-owners",
+        Kind::Text,
+        "Coordinator: URIs of the nodes that keep the metadata, one or three and more, with commas [default: chosen]",
+    )
+    .variables(&["LAVANDIN_METADATA_OWNERS", "LYNSE_CLUSTER_METADATA_OWNERS"]),
+    of_coordinator(
+        "health_interval_secs",
+        "health-interval-secs",
+        Kind::Number,
+        "Coordinator: with --health-failures, the silence after which a node is dead; used when a cluster is formed",
+    )
+    .or("1.0")
+    .variables(&["LAVANDIN_HEALTH_INTERVAL_SECS", "LYNSE_HEALTH_INTERVAL_SECS"]),
+    of_coordinator(
         "health_failures",
         "health-failures",
         Kind::Positive,
-        "Coordinator: failed probes before a node is out",
+        "Coordinator: intervals of silence after which a node is dead; used when a cluster is formed",
     )
+    .or("3")
     .variables(&["LAVANDIN_HEALTH_FAILURES", "LYNSE_HEALTH_FAILURES"]),
+    of_coordinator(
+        "min_insync",
+        "min-insync",
+        Kind::Positive,
+        "Coordinator: in-sync copies that a write needs; used when a cluster is formed",
+    )
+    .or("1")
+    .variables(&["LAVANDIN_MIN_INSYNC"]),
 ];
 
 impl Kind {

@@ -1,28 +1,28 @@
 use super::*;
 use std::io::Write;
 
-struct Case {
+pub(super) struct Case {
     command_line: BTreeMap<&'static str, String>,
     variables: Vec<(&'static str, &'static str)>,
     file: Option<tempfile::NamedTempFile>,
 }
 
-fn case() -> Case {
+pub(super) fn case() -> Case {
     Case { command_line: BTreeMap::new(), variables: Vec::new(), file: None }
 }
 
 impl Case {
-    fn flag(mut self, key: &'static str, value: &str) -> Self {
+    pub(super) fn flag(mut self, key: &'static str, value: &str) -> Self {
         self.command_line.insert(key, value.to_owned());
         self
     }
 
-    fn variable(mut self, name: &'static str, value: &'static str) -> Self {
+    pub(super) fn variable(mut self, name: &'static str, value: &'static str) -> Self {
         self.variables.push((name, value));
         self
     }
 
-    fn file(mut self, ending: &str, text: &str) -> Self {
+    pub(super) fn file(mut self, ending: &str, text: &str) -> Self {
         let mut file = tempfile::Builder::new().suffix(ending).tempfile().unwrap();
         file.write_all(text.as_bytes()).unwrap();
         self.file = Some(file);
@@ -40,12 +40,12 @@ impl Case {
         })
     }
 
-    fn config(&self) -> ServerConfig {
+    pub(super) fn config(&self) -> ServerConfig {
         self.resolve().unwrap().into_config(false).unwrap()
     }
 
-    fn error(&self) -> String {
-        format!("{:#}", self.resolve().unwrap_err())
+    pub(super) fn error(&self) -> String {
+        format!("{:#}", self.resolve().and_then(|resolved| resolved.into_config(false)).unwrap_err())
     }
 }
 

@@ -27,6 +27,10 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
             drain(request.into_body()).await;
             Err(error)
         }
+        Ok(()) if dialect == Dialect::Datasets && app.node.catalogue().nodes().len() > 1 => {
+            drain(request.into_body()).await;
+            Err(datasets_on_a_cluster())
+        }
         Ok(()) => {
             let call = Call::new(Arc::clone(&app), route, request_id.clone(), started, request);
             let deadline = tokio::time::Instant::from_std(call.deadline);
@@ -135,6 +139,11 @@ fn unauthorized(refusal: Refusal, dialect: Dialect) -> &'static str {
     }
 }
 
+fn datasets_on_a_cluster() -> ApiError {
+    let message = "datasets on a cluster of several nodes are not there yet; use a node alone";
+    ApiError::new(ErrorCode::NotImplemented, message)
+}
+
 fn out_of_time(app: &App) -> ApiError {
     let seconds = app.config.request_timeout.as_secs();
     ApiError::new(
@@ -174,11 +183,15 @@ fn finish(
             "http request"
         );
     }
-    let headers = response.headers_mut();
-    headers.insert(X_REQUEST_ID, request_id);
     if app.is_stopping() {
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    name_reply(response, request_id)
+}
+
+/// The reply with the name of its request.
+pub(crate) fn name_reply(mut response: Response<Body>, request_id: HeaderValue) -> Response<Body> {
+    response.headers_mut().insert(X_REQUEST_ID, request_id);
     response
 }
 

@@ -61,3 +61,57 @@ fn the_text_is_well_formed() {
         }
     }
 }
+
+/// The names of metrics in a text, without the endings of a histogram's series.
+fn names_in(text: &str) -> std::collections::BTreeSet<String> {
+    let pieces = text.split("lavandin_").skip(1);
+    let is_name = |c: char| c.is_ascii_lowercase() || c == '_' || c.is_ascii_digit();
+    let names = pieces.map(|piece| piece.split(|c: char| !is_name(c)).next().unwrap_or_default());
+    names.map(|name| name.trim_end_matches("_bucket").to_owned()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn alerts_watch_metrics_that_there_are() {
+    use crate::accept::tests::{ask, config};
+    let folder = tempfile::tempdir().unwrap();
+    let running = crate::run::start(config(folder.path(), &[])).await.unwrap();
+    let body = r#"{"database_name":"db"}"#;
+    let head = "POST /create_database HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length";
+    assert!(ask(&running, &format!("{head}: {}\r\n\r\n{body}", body.len())).await.contains("200 OK"));
+    let text = exposition(&running.app);
+    running.stop().await.unwrap();
+    let alerts = include_str!("../../../../packaging/alerts.yml");
+    let document = include_str!("../../../../docs/operations.md");
+    let watched = names_in(alerts);
+    assert!(watched.len() >= 10, "{watched:?}");
+    for name in watched {
+        assert!(text.contains(&format!("# TYPE lavandin_{name} ")), "no metric {name}");
+        assert!(document.contains(&format!("`{name}")), "docs/operations.md lacks {name}");
+    }
+    let rules: Vec<_> = alerts.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    for rule in &rules {
+        assert!(document.contains(&format!("`{rule}`")), "docs/operations.md lacks {rule}");
+    }
+    let documented = document.split('`').filter(|word| {
+        word.strip_prefix("Lavandin")
+            .is_some_and(|rest| rest.chars().all(char::is_alphabetic) && !rest.is_empty())
+    });
+    for rule in documented {
+        assert!(rules.contains(&rule), "packaging/alerts.yml lacks {rule}");
+    }
+}
+
+#[test]
+fn labels_of_the_cluster_cannot_break_the_text() {
+    let group = lavandin_node::GroupStatus { name: "a\"b\\c\nd".to_owned(), ..Default::default() };
+    let status = lavandin_node::ClusterStatus {
+        cluster: Some(String::new()),
+        shard_groups: vec![group],
+        ..Default::default()
+    };
+    let mut text = Text::default();
+    cluster::of_cluster(&mut text, &status);
+    let text = text.finish();
+    assert!(text.contains("lavandin_group_in_sync{group=\"a\\\"b\\\\c\\nd\"} 0\n"), "{text}");
+    assert!(!text.contains("lavandin_group_writable{"), "what is not known is not told: {text}");
+}

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 pub(super) fn all() -> Value {
     let mut schemas = values();
-    for group in [of_collections(), of_results()] {
+    for group in [of_cluster(), of_collections(), of_results()] {
         if let (Some(all), Value::Object(group)) = (schemas.as_object_mut(), group) {
             all.extend(group);
         }
@@ -71,13 +71,49 @@ fn values() -> Value {
                 "created_at_s": {"type": "integer"},
             },
         },
+    })
+}
+
+fn of_cluster() -> Value {
+    let (text, integer) = (json!({"type": "string"}), json!({"type": "integer"}));
+    let sentence = |about: &str| json!({"type": "string", "nullable": true, "description": about});
+    let replica = json!({
+        "type": "object",
+        "required": ["uri", "state"],
+        "properties": {
+            "uri": text,
+            "state": {"type": "string", "enum": ["active", "stale"]},
+            "reason": sentence("Why it is stale"),
+            "joining": {"type": "boolean", "description": "It is catching up"},
+            "lag": {"type": "integer", "nullable": true, "description": "Records that the primary has and it lacks"},
+            "progress": {"type": "number", "nullable": true, "description": "Of a stale copy: its share of the primary's records"},
+            "last_error": sentence("What is wrong with it"),
+        },
+    });
+    json!({
         "ShardGroup": {
             "type": "object",
+            "required": ["name", "primary", "primary_epoch", "replicas"],
             "properties": {
-                "name": {"type": "string"},
-                "primary": {"type": "string"},
-                "primary_epoch": {"type": "integer"},
-                "replicas": {"type": "array", "items": {"type": "object"}},
+                "name": text, "primary": text, "primary_epoch": integer,
+                "replicas": {"type": "array", "items": replica},
+                "in_sync": {"type": "integer", "description": "Copies that hold every acknowledged write"},
+                "copies_wanted": integer,
+                "writable": {"type": "boolean", "nullable": true, "description": "null: not known"},
+                "why_not": sentence("Why it is not writable, or not known to be"),
+                "at_risk": {"type": "boolean", "description": "One more loss may lose acknowledged writes"},
+            },
+        },
+        "ClusterNode": {
+            "type": "object",
+            "required": ["node", "uri", "role", "state"],
+            "properties": {
+                "node": integer, "uri": text,
+                "role": {"type": "string", "enum": ["data", "coordinator"]},
+                "state": {"type": "string", "enum": ["up", "silent", "down", "new", "lost", "unknown"]},
+                "incarnation": {"type": "integer", "description": "Starts of it that the cluster knows"},
+                "protocol": {"type": "integer", "description": "The highest that its program speaks"},
+                "silent_seconds": {"type": "number", "nullable": true},
             },
         },
     })

@@ -60,7 +60,7 @@ pub(super) async fn ensure(node: &Node) -> Result<()> {
         "the bundled sample's vectors and records differ in number"
     );
     let found = node.collection_statistics(&context(), DATABASE, COLLECTION).await;
-    if let (Ok(found), Ok(info)) = (found, node.collection(DATABASE, COLLECTION))
+    if let (Ok(found), Ok(info)) = (found, node.collection(DATABASE, COLLECTION).await)
         && found.live == lines.len() as u64
         && info.index.is_some()
     {

@@ -179,7 +179,7 @@ async fn ends(call: Call, which: fn(usize) -> Which) -> Done {
     let params = EndsParams::parse(call.query())?;
     let which = which(call.check_top_k("n", params.n)?);
     let context = call.context()?;
-    let info = call.app.node.collection(&params.database, &params.collection)?;
+    let info = call.app.node.collection(&params.database, &params.collection).await?;
     let records = call.app.node.records(&context, &params.database, &params.collection, which, true).await?;
     let mut out = Vec::new();
     write_records_block(&mut out, info.dim, records_of(&records))?;

@@ -109,7 +109,7 @@ async fn require(mut call: Call) -> Done {
 
 async fn exists(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let exists = match call.app.node.collection(&request.database_name, &request.collection_name) {
+    let exists = match call.app.node.collection(&request.database_name, &request.collection_name).await {
         Ok(_) => true,
         Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidArgument) => false,
         Err(error) => return Err(error.into()),
@@ -119,7 +119,7 @@ async fn exists(mut call: Call) -> Done {
 
 async fn config(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
+    let info = call.app.node.collection(&request.database_name, &request.collection_name).await?;
     Ok(reply(named(&request).with("config", &config_of(&call, &info).await?)))
 }
 
@@ -160,7 +160,7 @@ fn last_id(statistics: &CollectionStatistics) -> i64 {
 async fn stats(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
     let found = statistics(&call, &request).await?;
-    let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
+    let info = call.app.node.collection(&request.database_name, &request.collection_name).await?;
     let stats = json!({
         "n_vectors": found.rows,
         "n_live": found.live,
@@ -182,7 +182,7 @@ async fn max_id(mut call: Call) -> Done {
 
 async fn path(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let path = call.app.node.collection_path(&request.database_name, &request.collection_name)?;
+    let path = call.app.node.collection_path(&request.database_name, &request.collection_name).await?;
     Ok(reply(named(&request).with("collection_path", &path.to_string_lossy())))
 }
 

@@ -34,7 +34,7 @@ fn named(database: &str) -> ReplyWriter {
 }
 
 async fn list(call: Call) -> Done {
-    Ok(reply(ReplyWriter::new().with("databases", &call.app.node.databases())))
+    Ok(reply(ReplyWriter::new().with("databases", &call.app.node.databases().await)))
 }
 
 async fn create(mut call: Call) -> Done {
@@ -57,13 +57,13 @@ async fn drop_one(mut call: Call) -> Done {
 
 async fn exists(mut call: Call) -> Done {
     let request: request::Database = call.json().await?;
-    let exists = call.app.node.database_exists(&request.database_name);
+    let exists = call.app.node.database_exists(&request.database_name).await;
     Ok(reply(named(&request.database_name).with("exists", &exists)))
 }
 
 async fn collections(mut call: Call) -> Done {
     let request: request::Database = call.json().await?;
-    let all = call.app.node.collections(&request.database_name)?;
+    let all = call.app.node.collections(&request.database_name).await?;
     let names: Vec<_> = all.iter().map(|info| info.name.as_str()).collect();
     Ok(reply(named(&request.database_name).with("collections", &names)))
 }
@@ -72,7 +72,7 @@ async fn details(mut call: Call) -> Done {
     let request: request::Database = call.json().await?;
     let (database, context) = (&request.database_name, call.context()?);
     let mut all = Map::new();
-    for info in call.app.node.collections(database)? {
+    for info in call.app.node.collections(database).await? {
         // One that was dropped in between is left out.
         let statistics = call.app.node.collection_statistics(&context, database, &info.name).await;
         let Ok(statistics) = statistics else { continue };

@@ -97,7 +97,7 @@ async fn remove(mut call: Call) -> Done {
 
 async fn index_mode(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
+    let info = call.app.node.collection(&request.database_name, &request.collection_name).await?;
     let mode = info.index.as_ref().map(IndexMode::as_str);
     let answer = ReplyWriter::of_collection(&request.database_name, &request.collection_name);
     Ok(reply(answer.with("index_mode", &mode)))
@@ -105,7 +105,7 @@ async fn index_mode(mut call: Call) -> Done {
 
 async fn vector_fields(mut call: Call) -> Done {
     let request: request::Collection = call.json().await?;
-    let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
+    let info = call.app.node.collection(&request.database_name, &request.collection_name).await?;
     let mode = info.index.clone().unwrap_or_else(IndexMode::default_flat);
     let fields = serde_json::json!([{
         "name": "default",

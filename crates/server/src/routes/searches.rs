@@ -69,8 +69,13 @@ pub(super) async fn run(call: &Call, asked: Asked<'_>) -> Result<SearchReply, Ap
     let mut found = call.app.node.search(&context, database, collection, search).await?;
     // Filtered searches are exact scans of the matches: theirs are not rounded.
     if let Some(step) = asked.round_to.filter(|_| asked.filter.is_none()) {
-        let mode =
-            call.app.node.collection(database, collection)?.index.unwrap_or_else(IndexMode::default_flat);
+        let mode = call
+            .app
+            .node
+            .collection(database, collection)
+            .await?
+            .index
+            .unwrap_or_else(IndexMode::default_flat);
         if rounds(&mode) {
             found.results.iter_mut().flatten().for_each(|hit| hit.score = round(hit.score, step));
         }
@@ -191,7 +196,7 @@ async fn profile(mut call: Call) -> Done {
     let mut request: request::Search = call.json().await?;
     check_vector_field(request.vector_field.as_deref())?;
     let found = run(&call, asked_of(&mut request)).await?;
-    let info = call.app.node.collection(&request.database_name, &request.collection_name)?;
+    let info = call.app.node.collection(&request.database_name, &request.collection_name).await?;
     let mode = info.index.unwrap_or_else(IndexMode::default_flat);
     let hits = found.results.first().map_or(&[][..], Vec::as_slice);
     let items = HitsJson {

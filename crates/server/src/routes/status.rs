@@ -1,11 +1,10 @@
 //! What the server says of itself.
 
-use crate::http::{ApiError, Call, reply, with_type};
+use crate::http::{ApiError, Call, with_type};
 use crate::openapi;
 use crate::routes::{Form, Input, Output, optional, required, routes};
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
-use lavandin_wire::ReplyWriter;
 use serde_json::json;
 
 type Done = Result<Response<Body>, ApiError>;
@@ -15,6 +14,7 @@ routes! { "status":
         required("status", Form::Text, "success"),
         required("message", Form::Text, "What is running"),
         required("version", Form::Text, "Its version"),
+        required("params", Form::Object, "The message once more, where clients of a coordinator look for it"),
     ]);
     Get "/version" Open version, "The version", Input::Nothing => Output::Json(&[
         required("name", Form::Text, "lavandin"),
@@ -29,19 +29,20 @@ routes! { "status":
     ]);
     Get "/metrics" Read metrics, "Metrics in the Prometheus text format", Input::Nothing => Output::Text;
     Get "/openapi.json" Read description, "This description", Input::Nothing => Output::Json(&[]);
-    Get "/cluster_info" Read cluster_info, "Databases and shard groups", Input::Nothing => Output::Params(&[
-        required("databases", Form::TextList, "The databases"),
-        required("shard_groups", Form::ListOf("ShardGroup"), "The shard groups"),
-    ]);
 }
 
 fn json_reply(value: &serde_json::Value) -> Response<Body> {
     with_type(value.to_string().into_bytes(), "application/json")
 }
 
-async fn root(_: Call) -> Done {
+async fn root(call: Call) -> Done {
+    let message = match call.app.config.is_coordinator() {
+        true => "Lavandin cluster coordinator",
+        false => "Lavandin HTTP API",
+    };
     let version = env!("CARGO_PKG_VERSION");
-    Ok(json_reply(&json!({"status": "success", "message": "Lavandin HTTP API", "version": version})))
+    let params = json!({"message": message});
+    Ok(json_reply(&json!({"status": "success", "message": message, "version": version, "params": params})))
 }
 
 async fn version(_: Call) -> Done {
@@ -70,14 +71,4 @@ async fn metrics(call: Call) -> Done {
 
 async fn description(_: Call) -> Done {
     Ok(with_type(openapi::document().as_bytes().to_vec(), "application/json"))
-}
-
-/// A client that was given no collection configuration asks here whether ids are allotted by the server; that the
-/// reply is a success is the answer.
-async fn cluster_info(call: Call) -> Done {
-    let databases = call.app.node.databases();
-    let config = &call.app.config;
-    let address = format!("http://{}:{}", config.host, config.port);
-    let groups = json!([{"name": "sg0", "primary": address, "primary_epoch": 1, "replicas": []}]);
-    Ok(reply(ReplyWriter::new().with("databases", &databases).with("shard_groups", &groups)))
 }

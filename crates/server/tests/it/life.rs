@@ -85,11 +85,13 @@ fn variables_configure_and_mistakes_end_with_2() {
     assert_eq!(wrong.status.code(), Some(2));
     let coordinator =
         Command::new(PROGRAM).args(["serve", "--role", "coordinator"]).env_clear().output().unwrap();
-    assert!(String::from_utf8_lossy(&coordinator.stderr).contains("the coordinator is not there yet"));
+    let said = String::from_utf8_lossy(&coordinator.stderr);
+    assert_eq!(coordinator.status.code(), Some(2));
+    assert!(said.contains("Pass --cluster-config, or pass --metadata-owners explicitly"), "{said}");
 }
 
 #[test]
-fn a_flag_of_the_coordinator_ends_the_start() {
+fn a_flag_of_coordinators_ends_the_start_of_another_node() {
     let flags = ["serve", "--port", "0", "--cluster-config", "cluster.json"];
     let output = Command::new(PROGRAM).args(flags).env_clear().output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

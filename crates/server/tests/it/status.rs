@@ -9,8 +9,69 @@ fn liveness_and_readiness() {
     assert_eq!(server.get("/healthz").json(), json!({"status": "ok"}));
     assert_eq!(server.get("/readyz").json(), json!({"status": "ready"}));
     assert_eq!(server.get("/version").json()["name"], "lavandin");
-    assert_eq!(server.get("/").json()["status"], "success");
-    assert_eq!(server.get("/cluster_info").params()["shard_groups"][0]["name"], "sg0");
+    let greeting = server.get("/").json();
+    assert_eq!(
+        (&greeting["status"], &greeting["message"]),
+        (&json!("success"), &greeting["params"]["message"])
+    );
+}
+
+#[test]
+fn a_node_alone_is_a_cluster_of_one() {
+    let server = Server::start();
+    let own = format!("http://{}", server.address);
+    for formed in [false, true] {
+        let info = server.get("/cluster_info").params();
+        let group = &info["shard_groups"][0];
+        assert_eq!((&group["name"], &group["primary"]), (&json!("sg0"), &json!(own)), "{info}");
+        assert_eq!((&group["primary_epoch"], &group["replicas"]), (&json!(1), &json!([])), "{info}");
+        assert_eq!((&group["writable"], &group["why_not"]), (&json!(true), &json!(null)), "{info}");
+        assert_eq!(info["degraded"], json!([]), "{info}");
+        assert_eq!(info["cluster"].is_string(), formed, "{info}");
+        let status = server.get("/coordinator_status").params();
+        assert_eq!(
+            (&status["role"], &status["coordinator_uri"]),
+            (&json!("single"), &json!(own)),
+            "{status}"
+        );
+        assert_eq!(
+            (&status["metadata"]["mode"], &status["metadata"]["degraded"]),
+            (&json!("single"), &json!(false))
+        );
+        server.make("docs", 2);
+    }
+    let info = server.get("/cluster_info").params();
+    assert_eq!(info["databases"], json!(["db"]));
+    let docs = &info["collections"]["db/docs"];
+    assert_eq!((&docs["dim"], &docs["shard_groups"]), (&json!(2), &json!(["sg0"])), "{info}");
+    assert!(info["meta_epoch"].as_u64() > Some(0) && info["bucket_count"] == 4096, "{info}");
+    let text = String::from_utf8(server.get("/metrics").body).unwrap();
+    for line in [
+        "lavandin_ready 1",
+        "lavandin_group_in_sync{group=\"sg0\"} 1",
+        "lavandin_group_copies_wanted{group=\"sg0\"} 1",
+        "lavandin_group_writable{group=\"sg0\"} 1",
+        "lavandin_metadata_degraded 0",
+        "lavandin_peer_connections 0",
+    ] {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
+    for name in
+        ["group_primary_epoch{", "metadata_leader_changes_total ", "chores_epoch ", "data_volume_free_bytes "]
+    {
+        assert!(
+            text.lines().any(|line| line.starts_with(&format!("lavandin_{name}"))),
+            "no {name} in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn a_machine_open_to_others_without_a_secret_is_warned_about() {
+    let open = Server::start_with(&["--host", "0.0.0.0"]);
+    assert_eq!(open.logged("peers_on_this_machine_only")["flag"], "--api-key");
+    let keyed = Server::start_with(&["--host", "0.0.0.0", "--api-key", "k"]);
+    assert!(!keyed.has_logged("peers_on_this_machine_only"));
 }
 
 #[test]

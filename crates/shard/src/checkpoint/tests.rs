@@ -8,6 +8,7 @@ use lavandin_types::{BuildParameters, ElementType, IndexMode, SchemaVersion};
 /// Payloads of each version; never edited. The file of their segment 12 is not there.
 const VERSION_1: &str = include_str!("../../fixtures/checkpoint-payload-1.hex");
 const VERSION_2: &str = include_str!("../../fixtures/checkpoint-payload-2.hex");
+const VERSION_3: &str = include_str!("../../fixtures/checkpoint-payload-3.hex");
 
 fn bytes_of(fixture: &str) -> Vec<u8> {
     let digits: Vec<u8> = fixture.bytes().filter(u8::is_ascii_hexdigit).collect();
@@ -65,16 +66,34 @@ fn payload() -> Vec<u8> {
     let ids = [12, 13].map(SegmentId::new);
     let (empty, full) = (empty(), full());
     let parts = [CollectionPart { saved: &empty, ids: &[] }, CollectionPart { saved: &full, ids: &ids }];
-    encode(SegmentId::new(14), &parts)
+    encode(FOLDER, SegmentId::new(14), &parts)
 }
 
-/// The bytes of one collection behind the payload's head.
-const COLLECTIONS_AT: usize = 16;
+const FOLDER: SequenceNumber = SequenceNumber::new(0x51);
+
+/// Where the collections begin, behind the payload's head.
+const COLLECTIONS_AT: usize = 24;
 
 #[test]
-fn the_bytes_are_those_of_version_2() {
-    assert_eq!(payload(), bytes_of(VERSION_2));
+fn the_bytes_are_those_of_version_3() {
+    assert_eq!(payload(), bytes_of(VERSION_3));
+    check_fixture(3, VERSION_3, full().ever_written);
+}
+
+#[test]
+fn version_2_is_read_and_has_one_folder() {
     check_fixture(2, VERSION_2, full().ever_written);
+}
+
+#[test]
+fn another_folder_is_put_into_a_payload_of_this_version_alone() {
+    let moved = with_folder(&payload(), SequenceNumber::new(7)).unwrap();
+    assert_eq!(Parsed::read(&moved).unwrap().folder, SequenceNumber::new(7));
+    assert_eq!(with_folder(&moved, FOLDER).unwrap(), payload());
+    assert!(
+        with_folder(&bytes_of(VERSION_2), FOLDER).is_none()
+            && with_folder(&[3, 0, 0, 0, 1], FOLDER).is_none()
+    );
 }
 
 #[test]
@@ -85,7 +104,10 @@ fn version_1_is_read_and_counts_as_many_records_as_places() {
 fn check_fixture(version: u32, fixture: &str, ever_written: u64) {
     let bytes = bytes_of(fixture);
     assert_eq!(bytes[..4], version.to_le_bytes());
-    let mut rest = &bytes[COLLECTIONS_AT..];
+    let parsed = Parsed::read(&bytes).unwrap();
+    assert_eq!(parsed.folder, if version < 3 { SequenceNumber::ZERO } else { FOLDER });
+    assert_eq!(parsed.next_segment, SegmentId::new(14));
+    let mut rest = &bytes[if version < 3 { 16 } else { COLLECTIONS_AT }..];
     let (first, places) = decode_collection(&mut rest, version).unwrap();
     assert_eq!((first.id, first.schema, places.len()), (empty().id, empty().schema, 0));
     let (second, places) = decode_collection(&mut rest, version).unwrap();
@@ -108,12 +130,12 @@ fn check_fixture(version: u32, fixture: &str, ever_written: u64) {
 
 #[test]
 fn a_later_version_and_left_over_bytes_are_refused() {
-    let directory = MemoryDirectory::new();
-    let refused = |bytes: &[u8]| decode(&directory, bytes).err().map(|damage| damage.to_string());
+    let directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
+    let refused = |bytes: &[u8]| load(&directory, Some(bytes)).err().map(|damage| damage.to_string());
     let mut later = payload();
-    later[0] = 3;
-    assert!(refused(&later).is_some_and(|text| text.contains("version 3")));
-    let nothing = encode(SegmentId::new(1), &[]);
+    later[0] = 4;
+    assert!(refused(&later).is_some_and(|text| text.contains("version 4")));
+    let nothing = encode(SequenceNumber::ZERO, SegmentId::new(1), &[]);
     assert_eq!(refused(&nothing), None);
     assert!(refused(&[nothing, vec![0]].concat()).is_some_and(|text| text.contains("malformed")));
 }
@@ -124,7 +146,8 @@ fn a_row_is_not_both_dead_and_deleted_nor_beyond_the_segment() {
         let mut saved = full();
         saved.segments.truncate(1);
         (saved.segments[0].dead, saved.segments[0].deleted) = (dead, deleted);
-        let bytes = encode(SegmentId::new(2), &[CollectionPart { saved: &saved, ids: &[SegmentId::new(1)] }]);
+        let bytes =
+            encode(FOLDER, SegmentId::new(2), &[CollectionPart { saved: &saved, ids: &[SegmentId::new(1)] }]);
         let (_, places) = decode_collection(&mut &bytes[COLLECTIONS_AT..], VERSION).unwrap();
         assert!(places[0].tombstones().is_none());
     }
@@ -139,6 +162,7 @@ fn random_and_damaged_bytes_are_read_without_panic() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % below.max(1)
     };
+    let empty_directory: Arc<dyn Directory> = Arc::new(MemoryDirectory::new());
     let (mut read, mut refused) = (0, 0);
     for _ in 0..if slow { 1_000_000 } else { 20_000 } {
         let mut bytes = valid.clone();
@@ -161,7 +185,7 @@ fn random_and_damaged_bytes_are_read_without_panic() {
             Collection::from_saved(saved);
             read += 1;
         }
-        refused += u32::from(decode(&MemoryDirectory::new(), &bytes).is_err());
+        refused += u32::from(load(&empty_directory, Some(&bytes)).is_err());
     }
     assert!(read > 1000 && refused > 1000, "{read} read, {refused} refused");
 }

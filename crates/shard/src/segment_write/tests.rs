@@ -2,7 +2,7 @@ use super::*;
 use crate::growing::{GrowingWriter, NewRow};
 use crate::segment::Rows;
 use lavandin_storage::MemoryDirectory;
-use lavandin_types::{ElementType, FieldsBuilder, SchemaVersion, Selection, ValueRef};
+use lavandin_types::{ElementType, FieldsBuilder, SchemaVersion, Selection, SequenceNumber, ValueRef};
 use std::sync::Arc;
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -32,12 +32,17 @@ fn growing() -> Segment {
     segment
 }
 
-fn written() -> MemoryDirectory {
-    let directory = MemoryDirectory::new();
-    directory.create_dir_all(SEGMENTS).unwrap();
+fn folder() -> SegmentFolder {
+    let folder = SegmentFolder::new(Arc::new(MemoryDirectory::new()), SequenceNumber::ZERO);
+    folder.create().unwrap();
+    folder
+}
+
+fn written() -> SegmentFolder {
+    let folder = folder();
     let inputs = [growing()];
-    write(&directory, ID, CollectionId::new(1), &schema(), &Plan::seal(&inputs)).unwrap();
-    directory
+    write(&folder, ID, CollectionId::new(1), &schema(), &Plan::seal(&inputs)).unwrap();
+    folder
 }
 
 /// Reads whatever a search or a listing might.
@@ -53,8 +58,8 @@ fn read_all(sealed: &Sealed, known: &Rows) {
 
 #[test]
 fn rows_are_sealed_under_their_numbers_and_dead_ones_are_not_found() {
-    let (before, directory) = (growing(), written());
-    let sealed = Sealed::open(&directory, ID).unwrap();
+    let (before, folder) = (growing(), written());
+    let sealed = Sealed::open(&folder, ID).unwrap();
     sealed.verify().unwrap();
     assert_eq!(sealed.rows, 6);
     for row in 0..6 {
@@ -67,14 +72,13 @@ fn rows_are_sealed_under_their_numbers_and_dead_ones_are_not_found() {
 
 #[test]
 fn a_segment_that_cannot_be_written_leaves_no_file() {
-    let directory = MemoryDirectory::new();
-    directory.create_dir_all(SEGMENTS).unwrap();
-    let name = path(&rows_file_name(ID));
-    directory.create(&name).unwrap();
+    let folder = folder();
+    let name = folder.rows_path(ID);
+    folder.directory.create(&name).unwrap();
     let inputs = [growing()];
-    let damage = write(&directory, ID, CollectionId::new(1), &schema(), &Plan::seal(&inputs)).err().unwrap();
+    let damage = write(&folder, ID, CollectionId::new(1), &schema(), &Plan::seal(&inputs)).err().unwrap();
     assert_eq!(damage.file, name);
-    assert!(directory.list(SEGMENTS).unwrap().is_empty());
+    assert!(folder.directory.list(&folder.name()).unwrap().is_empty());
 }
 
 /// Makes every checksum right again: a file that a defect wrote, not a disk.
@@ -101,7 +105,8 @@ fn forge(bytes: &mut [u8]) -> Option<()> {
 #[test]
 fn damaged_and_forged_files_are_read_without_panic() {
     let slow = std::env::var("LAVANDIN_SLOW_TESTS").is_ok_and(|value| value == "1");
-    let valid = written().map(&path(&rows_file_name(ID))).unwrap();
+    let written = written();
+    let valid = written.directory.map(&written.rows_path(ID)).unwrap();
     let mut state = 3u64;
     let mut next = move |below: usize| {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -123,10 +128,9 @@ fn damaged_and_forged_files_are_read_without_panic() {
         if round % 4 > 0 {
             forge(&mut bytes);
         }
-        let directory = MemoryDirectory::new();
-        directory.create_dir_all(SEGMENTS).unwrap();
-        directory.create(&path(&rows_file_name(ID))).unwrap().write_at(0, &bytes).unwrap();
-        match Sealed::open(&directory, ID) {
+        let folder = folder();
+        folder.directory.create(&folder.rows_path(ID)).unwrap().write_at(0, &bytes).unwrap();
+        match Sealed::open(&folder, ID) {
             Ok(sealed) if sealed.verify().is_ok() => {
                 read_all(&sealed, &known);
                 read += 1;

@@ -5,6 +5,7 @@
 
 mod crashes;
 mod damage;
+mod digests;
 mod disk;
 mod formats;
 mod graph_jobs;
@@ -13,6 +14,7 @@ mod openings;
 mod places;
 mod random_life;
 mod rejections;
+mod replaced;
 mod reservations;
 mod searches;
 mod store;

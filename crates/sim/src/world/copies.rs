@@ -169,7 +169,7 @@ impl World {
         }
         self.with_copy(host, group, |slot, now| {
             slot.syncing = false;
-            slot.replica.sync(now)
+            slot.replica.sync(|| now)
         })
     }
 

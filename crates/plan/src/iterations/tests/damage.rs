@@ -89,7 +89,7 @@ fn visit(iterations: &Iterations) {
         assert!(progress.current <= progress.total, "{progress:?}");
         walk_all(iterations, info.id);
     }
-    iterations.recover();
+    iterations.reader().open_grants();
 }
 
 fn walk_all(iterations: &Iterations, id: IterationId) {

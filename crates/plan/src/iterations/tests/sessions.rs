@@ -106,7 +106,7 @@ fn outcomes_without_a_batch_spend_no_number() {
     let grant = Grant { filtered: places(&samples), ..grant_of(iteration, 0, &walk, &[]) };
     assert_eq!(logged.count(Request::Grant(Box::new(grant))), 0);
     assert_eq!(logged.reader().rank(iteration, 0).unwrap().next, 0);
-    assert!(logged.iterations.recover().is_empty());
+    assert!(logged.iterations.reader().open_grants().is_empty());
     assert_eq!(logged.batch(iteration, 0, 2, 0), [5, 6]);
 }
 
@@ -223,7 +223,7 @@ fn grants_whose_answers_never_left_are_returned_after_a_restart() {
     // The client got the second one too and finished two samples of it, but the word of its delivery was lost.
     complete(&mut logged, &batches[1][..2]);
     logged.restart();
-    let open = logged.iterations.recover();
+    let open = logged.iterations.reader().open_grants();
     let expected = [1, 2, 3].map(|number| OpenGrant { iteration, rank: 0, number });
     assert_eq!(open, expected);
     let mut returned = 0;
@@ -231,7 +231,7 @@ fn grants_whose_answers_never_left_are_returned_after_a_restart() {
         returned += logged.count(Request::Return { iteration, rank, number });
     }
     assert_eq!(returned, 13);
-    assert!(logged.iterations.recover().is_empty());
+    assert!(logged.iterations.reader().open_grants().is_empty());
     let rest: Vec<u64> = batches[1][2..].iter().chain(&batches[2]).chain(&batches[3]).copied().collect();
     assert_eq!(logged.batch(iteration, 0, 13, 0), rest);
     assert_eq!(logged.reader().rank(iteration, 0).unwrap().next, 5, "numbers are not used again");

@@ -160,7 +160,7 @@ fn what_was_delivered_cannot_be_returned() {
     assert_eq!(logged.commit(), [Outcome::Count(1)]);
     assert_eq!(logged.stage(Request::Return { iteration, rank: 0, number: 0 }).unwrap_err(), not_open);
     assert!(!logged.reader().rank(iteration, 5).unwrap().joined, "a confirmation makes no rank");
-    assert!(logged.iterations.recover().is_empty());
+    assert!(logged.iterations.reader().open_grants().is_empty());
 }
 
 #[test]

@@ -1,0 +1,37 @@
+//! What a node is told of its cluster when it starts.
+
+use lavandin_cluster::{NodeRole, StaticLayout};
+use lavandin_peer::Trust;
+
+#[derive(Clone, Debug)]
+pub struct ClusterSettings {
+    pub role: NodeRole,
+    /// Where this node is reached (`http://host:port`). None: whoever adopts it tells.
+    pub advertised: Option<String>,
+    pub trust: Trust,
+    /// The cluster to form where there is none, for coordinators.
+    pub layout: Option<StaticLayout>,
+    /// The nodes that are to vote on the metadata, by URI; none to have them chosen.
+    pub owners: Vec<String>,
+    /// A node that is silent for so long is dead.
+    pub detection_ms: u64,
+    /// In-sync copies that a write needs.
+    pub min_in_sync: u32,
+    /// URIs of nodes that may know the cluster.
+    pub contacts: Vec<String>,
+}
+
+impl Default for ClusterSettings {
+    fn default() -> Self {
+        Self {
+            role: NodeRole::Data,
+            advertised: None,
+            trust: Trust::Loopback,
+            layout: None,
+            owners: Vec::new(),
+            detection_ms: 3_000,
+            min_in_sync: 1,
+            contacts: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Shard groups and their copies in a status.
+
+use super::{GroupStatus, Observed, ReplicaStatus, place};
+use lavandin_cluster::{CopyReport, CopyState, GroupInfo};
+use lavandin_types::NodeId;
+
+const UNKNOWN: &str = "no leader of the metadata answers, so that nobody knows which nodes are alive";
+
+pub(super) fn status(observed: &Observed<'_>, group: &GroupInfo) -> GroupStatus {
+    let Observed { catalogue, liveness, .. } = *observed;
+    let why_not = match liveness {
+        Some(liveness) => catalogue.why_not_writable(group.id, liveness),
+        None => Some(UNKNOWN.to_owned()),
+    };
+    let others = group.members.iter().filter(|member| **member != group.primary);
+    GroupStatus {
+        name: group.name.clone(),
+        primary: catalogue.node(group.primary).map(|node| node.address.clone()).unwrap_or_default(),
+        primary_epoch: group.epoch.get(),
+        replicas: others.map(|member| replica(observed, group, *member)).collect(),
+        in_sync: group.in_sync.len() as u32,
+        copies_wanted: group.rf,
+        writable: liveness.map(|_| why_not.is_none()),
+        why_not,
+        at_risk: group.mirror && group.in_sync.len() < 2 && group.members_to_stay().count() > 1,
+    }
+}
+
+fn replica(observed: &Observed<'_>, group: &GroupInfo, member: NodeId) -> ReplicaStatus {
+    let Observed { catalogue, reports, .. } = *observed;
+    let report = |node| reports.get(&(node, group.id));
+    let (of_primary, own) = (report(group.primary), report(member));
+    let state = group.state_of(member);
+    let in_sync = state == Some(CopyState::InSync);
+    ReplicaStatus {
+        uri: catalogue.node(member).map(|node| node.address.clone()).unwrap_or_default(),
+        state: if in_sync { "active" } else { "stale" }.to_owned(),
+        reason: reason(group, state),
+        joining: state == Some(CopyState::Joining),
+        lag: of_primary
+            .zip(own)
+            .map(|(primary, own)| primary.sequence.get().saturating_sub(own.sequence.get())),
+        progress: of_primary.zip(own).filter(|_| !in_sync).map(|(primary, own)| share(primary, own)),
+        last_error: last_error(observed, member, own),
+    }
+}
+
+fn reason(group: &GroupInfo, state: Option<CopyState>) -> Option<String> {
+    let reason = match state? {
+        CopyState::InSync => return None,
+        CopyState::Joining => "it is catching up",
+        CopyState::Stale(_) if !group.mirror => {
+            "write_mirror_replicas is off: it follows the primary and takes no part in writes"
+        }
+        CopyState::Stale(reason) => reason.sentence(),
+    };
+    Some(reason.to_owned())
+}
+
+/// 0 to 1.
+fn share(primary: &CopyReport, own: &CopyReport) -> f64 {
+    match primary.sequence.get() {
+        0 => 1.0,
+        all => own.sequence.get().min(all) as f64 / all as f64,
+    }
+}
+
+fn last_error(observed: &Observed<'_>, member: NodeId, own: Option<&CopyReport>) -> Option<String> {
+    if own.is_some_and(|report| report.damaged) {
+        return Some("its files are damaged".to_owned());
+    }
+    let liveness = observed.liveness.filter(|liveness| liveness.is_down(observed.catalogue, member))?;
+    Some(format!("its node has been silent for {} s", liveness.silent_ms(member) / 1000))
+}
+
+/// What is wrong with a group, a sentence each.
+pub(super) fn obstacles(group: &GroupInfo, shown: &GroupStatus, found: &mut Vec<String>) {
+    let name = &group.name;
+    if shown.writable == Some(false) {
+        found.extend(shown.why_not.clone());
+    }
+    if shown.at_risk {
+        found.push(format!(
+            "group {name} has one in-sync copy left, on {}: its loss would lose acknowledged writes",
+            shown.primary
+        ));
+    }
+    for replica in shown.replicas.iter().filter(|replica| group.mirror && replica.state == "stale") {
+        let reason = replica.reason.as_deref().unwrap_or("it is not in sync");
+        found.push(format!("the copy of group {name} on {} is stale: {reason}", replica.uri));
+    }
+    if let Some(last) = group.unclean.last() {
+        found.push(format!(
+            "a copy of group {name} that may have lacked acknowledged writes was made the primary by force, at epoch {}",
+            last.epoch.get()
+        ));
+    }
+}
+
+/// Which node a silent one is, for sentences about the whole cluster.
+pub(super) fn silent(observed: &Observed<'_>, node: NodeId) -> Option<String> {
+    let liveness = observed.liveness.filter(|liveness| liveness.is_down(observed.catalogue, node))?;
+    let seconds = liveness.silent_ms(node) / 1000;
+    Some(format!("{} has been silent for {seconds} s", place(observed.catalogue, node)))
+}

@@ -1,0 +1,186 @@
+//! Staging requests.
+
+use super::{Answer, Driver, Event, IDLE_WAKE, Reserved, Round, Waiting};
+use crate::databases::schema_of;
+use crate::error::NodeError;
+use crate::group_client::collections_outcome;
+use crate::group_state::{GroupOutcome, GroupRequest};
+use crate::reservations::ReservationId;
+use lavandin_group::Staged;
+use lavandin_shard::{Change, Outcome, Request};
+use lavandin_types::{CollectionId, RequestId};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Events taken before a sync at most; also those that are no writes count, so that they never hold writes up.
+const BATCH_EVENTS_MAX: usize = 512;
+/// Bytes of records that one sync takes at most (one request may exceed it alone).
+const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// When the group was last brought in line with the catalogue.
+pub(crate) struct Alignment {
+    pub changes: watch::Receiver<u64>,
+    pub last: Instant,
+}
+
+impl Driver {
+    /// Stages what waits, until there is enough for a sync.
+    pub(super) fn gather(&mut self, first: Event, round: &mut Round) {
+        let mut event = Some(first);
+        let mut taken = 0;
+        while let Some(current) = event.take() {
+            taken += 1;
+            match current {
+                Event::Propose { request_id, request, answer } => self.stage(request_id, *request, answer),
+                Event::Reserve { request_id, reservation, collection, change, answer } => {
+                    // A caller that has gone away leaves a reservation that runs out.
+                    let reserved = self.reserve((request_id, reservation), collection, *change);
+                    drop(answer.send(reserved));
+                }
+                Event::LogReserved { request_id, reservation, answer } => {
+                    match self.reservations.take(reservation) {
+                        Ok(reservation) => {
+                            let request = GroupRequest::Collections(Request::Reserved(reservation));
+                            self.stage(request_id, request, answer);
+                        }
+                        Err(error) => drop(answer.send(Err(error))),
+                    }
+                }
+                Event::Release { reservation } => {
+                    if let Ok(reservation) = self.reservations.take(reservation) {
+                        self.replica.copy_mut().consumer_mut().shard.release(&reservation);
+                    }
+                }
+                Event::Stop { answer } => {
+                    round.stop = Some(answer);
+                    return;
+                }
+                other => round.later.push(other),
+            }
+            if taken < BATCH_EVENTS_MAX && self.replica.copy().staged_bytes() < BATCH_BYTES_MAX {
+                event = self.events.try_recv().ok();
+            }
+        }
+    }
+
+    fn stage(&mut self, request_id: RequestId, request: GroupRequest, answer: Answer<GroupOutcome>) {
+        let current = match request {
+            GroupRequest::Collections(request) => {
+                self.current(request).map(|request| request.map(GroupRequest::Collections))
+            }
+            other => Ok(Some(other)),
+        };
+        let staged = match current {
+            Ok(Some(request)) => {
+                let (now, group) = (self.now(), self.group());
+                let staged = self.replica.stage(request_id, request, now);
+                staged.map_err(|error| NodeError::of_stage(group, error))
+            }
+            Ok(None) => Ok(Staged::Answered(GroupOutcome::Collections(Outcome::Count(0)))),
+            Err(error) => Err(error),
+        };
+        // A caller that has gone away does not need its answer.
+        match staged {
+            Ok(Staged::Pending(sequence)) => {
+                self.waiting.entry(sequence).or_default().push(Waiting { request_id, answer });
+            }
+            Ok(Staged::Answered(outcome)) => drop(answer.send(Ok(outcome))),
+            Ok(Staged::Rejected(rejection)) => drop(answer.send(Err(rejection.into()))),
+            Err(error) => drop(answer.send(self.note_failure(Err(error)))),
+        }
+    }
+
+    fn reserve(
+        &mut self,
+        (request_id, id): (RequestId, ReservationId),
+        collection: CollectionId,
+        change: Change,
+    ) -> Result<Reserved, NodeError> {
+        let (now, group) = (self.now(), self.group());
+        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
+        if let Some(outcome) = self.replica.copy().answered(request_id) {
+            return collections_outcome(outcome).map(Reserved::Answered);
+        }
+        if self.reservations.holds(id) {
+            return Ok(Reserved::Held);
+        }
+        self.reservations.check_room()?;
+        let shard = &mut self.replica.copy_mut().consumer_mut().shard;
+        let reservation = match change {
+            Change::Add(batch) => shard.reserve(collection, batch, false)?,
+            Change::Upsert(batch) => shard.reserve(collection, batch, true)?,
+            Change::Delete(_) | Change::Restore(_) | Change::Compact => {
+                return Err(NodeError::Internal("only records that are written are reserved"));
+            }
+        };
+        self.reservations.hold(id, reservation, Instant::now());
+        Ok(Reserved::Held)
+    }
+
+    /// The request as the catalogue's present state has it. What it dropped does not come back to life here, and
+    /// schemas arrive in its order. `None` where there is nothing to do.
+    fn current(&self, request: Request) -> Result<Option<Request>, NodeError> {
+        let schema_now = |collection: CollectionId, schema| {
+            let catalogue = self.metadata.catalogue();
+            match catalogue.collection_by_id(collection) {
+                Ok(info) => Ok(schema_of(info).unwrap_or(schema)),
+                Err(_) => Err(NodeError::CollectionNotFound(format!("{collection} (it was dropped)"))),
+            }
+        };
+        Ok(Some(match request {
+            Request::Open { collection, schema } => {
+                Request::Open { collection, schema: schema_now(collection, schema)? }
+            }
+            Request::SetSchema { collection, schema } => {
+                Request::SetSchema { collection, schema: schema_now(collection, schema)? }
+            }
+            // Its opening may be staged, so that only a settled copy tells that there is nothing to drop.
+            Request::Drop { collection }
+                if self.replica.copy().is_settled()
+                    && self.replica.replicator().reign().is_some()
+                    && self.replica.copy().consumer().shard.schema(collection).is_none() =>
+            {
+                return Ok(None);
+            }
+            other => other,
+        }))
+    }
+
+    /// Whether the catalogue has changed since the group was brought in line with it.
+    pub(super) fn wants_alignment(&self) -> bool {
+        self.alignment.last.elapsed() >= IDLE_WAKE && self.alignment.changes.has_changed().unwrap_or(false)
+    }
+
+    /// Drops the records of collections that the catalogue no longer has, and logs index changes that it has and the
+    /// group has not. Only the primary has something to do.
+    pub(super) fn align(&mut self) -> Result<(), NodeError> {
+        let (now, group) = (self.now(), self.group());
+        if self.replica.replicator().reign().is_none() {
+            return Ok(());
+        }
+        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
+        self.alignment.changes.borrow_and_update();
+        self.alignment.last = Instant::now();
+        let catalogue = self.metadata.catalogue();
+        let shard = &self.replica.copy().consumer().shard;
+        let mut requests = Vec::new();
+        for collection in shard.collection_ids() {
+            let known = shard.schema(collection).map(|schema| schema.version);
+            match catalogue.collection_by_id(collection).map(|info| schema_of(info)) {
+                Err(_) => requests.push(Request::Drop { collection }),
+                Ok(Some(schema)) if Some(schema.version) > known => {
+                    requests.push(Request::SetSchema { collection, schema });
+                }
+                Ok(_) => {}
+            }
+        }
+        for request in requests {
+            let staged = self.replica.stage(RequestId::NONE, GroupRequest::Collections(request), now);
+            match staged.map_err(|error| NodeError::of_stage(group, error)) {
+                Ok(Staged::Rejected(rejection)) => return Err(rejection.into()),
+                other => drop(self.note_failure(other)?),
+            }
+        }
+        Ok(())
+    }
+}

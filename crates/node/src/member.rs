@@ -1,0 +1,49 @@
+//! How the cluster stands, and other nodes' connections: what a member of a cluster offers besides its data.
+
+use crate::cluster_status::ClusterStatus;
+use crate::node::Node;
+use lavandin_peer::ConnectionError;
+use lavandin_types::NodeId;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+impl Node {
+    /// Its number in the cluster.
+    pub fn id(&self) -> NodeId {
+        self.identity.node
+    }
+
+    /// Serves a connection of another node until it ends, or `stop` says so.
+    pub async fn serve_peer<S>(
+        &self,
+        stream: S,
+        remote: IpAddr,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), ConnectionError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let door = Arc::clone(&self.door);
+        let served = self.runtime.spawn(async move { door.serve(stream, remote, stop).await }).await;
+        // The runtime ends with the node, and takes its connections along.
+        served.unwrap_or(Ok(()))
+    }
+
+    /// True once the node should be closed and opened again, because its place in the cluster is another.
+    pub fn reopen_wanted(&self) -> watch::Receiver<bool> {
+        self.membership.reopen_wanted()
+    }
+
+    /// How the cluster stands as the leader of the metadata knows it; as this node knows it, where none answers in time.
+    pub async fn cluster_status(&self, timeout: Duration) -> ClusterStatus {
+        self.membership.leader_status(timeout).await
+    }
+
+    /// How the cluster stands as far as this node knows without asking another.
+    pub fn known_status(&self) -> ClusterStatus {
+        self.membership.known_status()
+    }
+}

@@ -1,0 +1,276 @@
+//! This node's part in its cluster: it registers, keeps its lease, tells its copies what the metadata says of their
+//! groups, and, while it leads the metadata, supervises the cluster.
+//!
+//! A node is in one of these states, and only goes down the list; the way back is to close the node and open it again
+//! (`reopen_wanted`), which costs no process:
+//!
+//! 1. *Of its own*: an empty directory, or one of a cluster of one. A coordinator may adopt it while it is empty.
+//! 2. *Adopted*: its directory has a seat in a cluster. It follows the metadata, and registers as soon as that has a
+//!    leader.
+//! 3. *Registered*: its copies run. Another registration of its store ends that.
+//!
+//! - `registration`: the start of a node; `heartbeats`: the lease; `supervision`: what the leader of the metadata does;
+//!   `founding`: what a coordinator does where there is no cluster yet; `answers`: what other nodes are answered;
+//!   `status`: how the cluster stands.
+//!
+//! Invariants: no copy hears of the metadata before its node is registered; a lease counts only once the metadata that
+//! the leader had when it granted it is applied here; whoever leads the metadata decides only while it surely leads.
+
+mod answers;
+mod founding;
+mod heartbeats;
+mod registration;
+mod status;
+mod supervision;
+
+use crate::clock::Clock;
+use crate::cluster_settings::ClusterSettings;
+use crate::driver::Outside;
+use crate::error::NodeError;
+use crate::groups::{GroupHost, Part, command_of, view_of};
+use crate::identity::Identity;
+use crate::peers::{Mailboxes, Peers, host_and_port};
+use crate::rebuilding::Rebuilding;
+use crate::snapshots::Standing;
+use lavandin_cluster::{BootId, NodeRole, StartId, Supervisor};
+use lavandin_consensus::Metadata;
+use lavandin_group::replication::Proposal;
+use lavandin_peer::PeerIdentity;
+use lavandin_storage::Directory;
+use lavandin_types::{GroupId, NodeId};
+use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+/// How long a primary's proposal may take.
+const PROPOSAL_MAX: Duration = Duration::from_secs(3);
+/// What this program speaks.
+pub(crate) const PROTOCOL: u32 = 1;
+
+pub(crate) struct Membership {
+    pub(crate) identity: Identity,
+    pub(crate) settings: ClusterSettings,
+    pub(crate) metadata: Metadata,
+    pub(crate) groups: Arc<GroupHost>,
+    pub(crate) peers: Peers,
+    pub(crate) clock: Clock,
+    /// The data directory.
+    root: Arc<dyn Directory>,
+    start_id: StartId,
+    boot_id: BootId,
+    /// Which part this process has, once it is registered; of an empty directory of its own, the first.
+    part: watch::Sender<Option<Part>>,
+    reopen: watch::Sender<bool>,
+    me: watch::Sender<PeerIdentity>,
+    /// Held by whoever makes a cluster of this node, so that nobody else does meanwhile.
+    pub(crate) forming: tokio::sync::Mutex<()>,
+    /// Held while copies are started and told.
+    following: tokio::sync::Mutex<()>,
+    /// Of the term in which this node leads the metadata.
+    supervisor: Mutex<Option<Supervisor>>,
+    stopping: watch::Sender<bool>,
+}
+
+/// What a membership is made of.
+pub(crate) struct Parts {
+    pub identity: Identity,
+    pub settings: ClusterSettings,
+    pub metadata: Metadata,
+    pub groups: Arc<GroupHost>,
+    pub peers: Peers,
+    pub clock: Clock,
+    pub root: Arc<dyn Directory>,
+    pub me: watch::Sender<PeerIdentity>,
+}
+
+impl Membership {
+    pub(crate) fn new(parts: Parts) -> Result<Self, NodeError> {
+        Ok(Self {
+            identity: parts.identity,
+            settings: parts.settings,
+            metadata: parts.metadata,
+            groups: parts.groups,
+            peers: parts.peers,
+            clock: parts.clock,
+            root: parts.root,
+            start_id: StartId::new(crate::identity::random()?),
+            boot_id: registration::boot_id(),
+            part: watch::Sender::new(None),
+            reopen: watch::Sender::new(false),
+            me: parts.me,
+            forming: tokio::sync::Mutex::default(),
+            following: tokio::sync::Mutex::default(),
+            supervisor: Mutex::default(),
+            stopping: watch::Sender::new(false),
+        })
+    }
+
+    /// Starts everything that goes on by itself, until `stop`.
+    pub(crate) fn start(self: &Arc<Self>, runtime: &Handle) {
+        self.spawn(runtime, |this| async move { this.follow_metadata().await });
+        self.spawn(runtime, |this| async move { this.send_heartbeats().await });
+        self.spawn(runtime, |this| async move { this.supervise().await });
+        if self.settings.role == NodeRole::Coordinator && self.identity.seat.is_none() {
+            self.spawn(runtime, |this| async move { this.found_or_join().await });
+        }
+    }
+
+    fn spawn<F>(self: &Arc<Self>, runtime: &Handle, work: impl FnOnce(Arc<Self>) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let mut stopping = self.stopping.subscribe();
+        let work = work(Arc::clone(self));
+        runtime.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = stopping.wait_for(|stopping| *stopping) => {}
+            }
+        });
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// True once the node should be closed and opened again.
+    pub(crate) fn reopen_wanted(&self) -> watch::Receiver<bool> {
+        self.reopen.subscribe()
+    }
+
+    /// Whether this is the only node of its cluster, or of none.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.identity.seat.is_none() && self.metadata.catalogue().nodes().len() <= 1
+    }
+
+    /// Whether it has its part in the cluster.
+    pub(crate) fn ready(&self) -> Result<(), NodeError> {
+        if self.waits_for_cluster() {
+            return Err(NodeError::NoCluster);
+        }
+        if self.part.borrow().is_none() { Err(NodeError::NotRegistered) } else { Ok(()) }
+    }
+
+    /// Whether it is a coordinator that has not found its cluster.
+    pub(crate) fn waits_for_cluster(&self) -> bool {
+        self.settings.role == NodeRole::Coordinator && self.metadata.catalogue().cluster().is_none()
+    }
+
+    /// Registers, then keeps telling the copies what the metadata says.
+    async fn follow_metadata(&self) {
+        let mut changes = self.metadata.changed();
+        if let Err(error) = self.take_part().await {
+            tracing::error!(%error, "this node cannot take part in its cluster");
+            return;
+        }
+        loop {
+            changes.borrow_and_update();
+            if let Err(error) = self.follow_catalogue().await {
+                tracing::error!(%error, "a group's copy cannot be opened");
+            }
+            if changes.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Starts the copies that this node has by the catalogue, and tells them all how their groups stand.
+    pub(crate) async fn follow_catalogue(&self) -> Result<(), NodeError> {
+        let _one = self.following.lock().await;
+        let catalogue = self.metadata.catalogue();
+        let Some(part) = *self.part.borrow() else { return Ok(()) };
+        self.groups.lease.set_alone(self.is_alone());
+        self.introduce(part);
+        let Some(registered) = catalogue.node(part.node).filter(|_| catalogue.cluster().is_some()) else {
+            return Ok(());
+        };
+        if registered.incarnation != part.incarnation || registered.lost {
+            return self.leave_superseded(part, registered.incarnation);
+        }
+        let known = self.contacts();
+        self.peers.retain(|address| known.iter().any(|(_, uri)| host_and_port(uri) == address));
+        let groups: Vec<GroupId> = catalogue.groups_of(part.node).map(|group| group.id).collect();
+        let missing: Vec<GroupId> =
+            groups.iter().copied().filter(|group| self.groups.get(*group).is_none()).collect();
+        let mut opened = Ok(());
+        if !missing.is_empty() {
+            let host = Arc::clone(&self.groups);
+            let open = move || missing.into_iter().try_for_each(|group| host.start(group, part).map(drop));
+            opened = tokio::task::spawn_blocking(open)
+                .await
+                .unwrap_or(Err(NodeError::Internal("opening a group panicked")));
+        }
+        for group in groups {
+            if let (Some(local), Some(view)) = (self.groups.get(group), view_of(&catalogue, group)) {
+                local.tell(view);
+            }
+        }
+        opened
+    }
+
+    /// Another process registered on this node's store, or a late message of an earlier start did.
+    fn leave_superseded(&self, part: Part, registered: u64) -> Result<(), NodeError> {
+        tracing::warn!(
+            event = "superseded", node = %part.node, incarnation = part.incarnation, registered,
+            "another start of this node was registered; starting over"
+        );
+        self.part.send_replace(None);
+        self.reopen.send_replace(true);
+        Ok(())
+    }
+
+    /// What this node says of itself on new connections.
+    fn introduce(&self, part: Part) {
+        let cluster = self.metadata.catalogue().cluster();
+        let registered = self.identity.seat.is_some() || cluster.is_some();
+        let identity = PeerIdentity {
+            node: registered.then_some(part.node),
+            incarnation: part.incarnation,
+            store: self.identity.store,
+            cluster,
+        };
+        self.me.send_if_modified(|known| std::mem::replace(known, identity) != identity);
+    }
+
+    fn with_supervisor<T>(&self, work: impl FnOnce(&mut Supervisor) -> T) -> Option<T> {
+        self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
+    }
+}
+
+/// What the groups' threads leave to others.
+pub(crate) struct GroupLinks {
+    pub mailboxes: Mailboxes,
+    pub rebuilding: Arc<Rebuilding>,
+    pub metadata: Metadata,
+    pub runtime: Handle,
+    /// The copies, to tell them what became of their proposals; set once they can exist.
+    pub groups: std::sync::OnceLock<std::sync::Weak<GroupHost>>,
+}
+
+impl Outside for GroupLinks {
+    fn send(&self, to: NodeId, group: GroupId, message: Vec<u8>) {
+        self.mailboxes.post(to, group, message);
+    }
+
+    fn propose(&self, group: GroupId, proposal: Proposal) {
+        let (metadata, groups) = (self.metadata.clone(), self.groups.get().cloned());
+        self.runtime.spawn(async move {
+            let proposed = metadata.propose_within(command_of(group, proposal.clone()), PROPOSAL_MAX).await;
+            match proposed {
+                Ok(_) => tracing::info!(event = "group_changed", %group, ?proposal, "a group was changed"),
+                Err(error) => tracing::debug!(%group, ?proposal, %error, "a change of a group was refused"),
+            }
+            let local = groups.and_then(|groups| groups.upgrade()).and_then(|groups| groups.get(group));
+            if let Some(local) = local {
+                drop(local.news.send(crate::driver::News::ProposalEnded));
+            }
+        });
+    }
+
+    fn fetch_snapshot(&self, group: GroupId, from: NodeId, standing: Standing) {
+        let rebuilding = Arc::clone(&self.rebuilding);
+        self.runtime.spawn(async move { rebuilding.fetch(group, from, standing).await });
+    }
+}

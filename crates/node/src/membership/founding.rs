@@ -1,0 +1,156 @@
+//! What a coordinator does that has no seat: it finds the cluster, or founds it from its layout, and registers itself.
+//!
+//! 1. It asks every node that it was told of who it is.
+//! 2. If one belongs to a formed cluster, that is the cluster: the coordinator registers there.
+//! 3. Else, once all nodes of the layout answer (or, after `PATIENCE`, all that are to vote first), every empty one is
+//!    adopted: with its number, the first voters and the seed. Two coordinators that do this at once adopt for the same voters, so that one group is founded; whose seed
+//!    its leader proposes first is the cluster.
+
+use super::Membership;
+use crate::identity::{self, Seat};
+use crate::peers::{ControlReply, ControlRequest, IdentityForm};
+use futures_util::future::join_all;
+use lavandin_cluster::{ClusterOptions, NodeRegistration, NodeRole, StaticLayout, voters_of};
+use lavandin_types::NodeId;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+const ANSWER_MAX: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(250);
+/// Who does not answer may know a cluster, so that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// After this many rounds the reason is said.
+const ROUNDS_QUIET: u32 = 20;
+
+/// A node that answered, and where.
+type Found = (String, IdentityForm);
+
+impl Membership {
+    pub(super) async fn found_or_join(&self) {
+        let patient_until = Instant::now() + PATIENCE;
+        for round in 1u32.. {
+            match self.look_for_cluster(Instant::now() < patient_until).await {
+                Ok(()) => return,
+                Err(reason) if round.is_multiple_of(ROUNDS_QUIET) => {
+                    tracing::warn!(event = "no_cluster", reason, "the cluster is not there yet");
+                }
+                Err(_) => {}
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn look_for_cluster(&self, patient: bool) -> Result<(), String> {
+        let layout = self.settings.layout.as_ref();
+        let of_layout = layout.into_iter().flat_map(|layout| layout.nodes()).map(str::to_owned);
+        let mut uris: Vec<String> =
+            of_layout.chain(self.settings.contacts.iter().chain(&self.settings.owners).cloned()).collect();
+        uris.sort();
+        uris.dedup();
+        let answers = join_all(uris.into_iter().map(|uri| self.identify(uri))).await;
+        let (mut found, mut silent): (Vec<Found>, BTreeMap<String, String>) = Default::default();
+        for (uri, answer) in answers {
+            match answer {
+                Ok(identity) => found.push((uri, identity)),
+                Err(reason) => drop(silent.insert(uri, reason)),
+            }
+        }
+        if let Some((_, member)) = found.iter().find(|(_, identity)| identity.cluster.is_some()) {
+            let known = member.known.iter().map(|(node, address)| (NodeId::new(*node), address.clone()));
+            return self.join(known.filter(|(_, address)| !address.is_empty()).collect()).await;
+        }
+        match layout {
+            Some(layout) => self.found(layout, (&found, &silent), patient).await,
+            None => Err(format!(
+                "none of the nodes that it was told of belongs to a cluster{}",
+                silent.values().next().map(|reason| format!("; {reason}")).unwrap_or_default()
+            )),
+        }
+    }
+
+    async fn identify(&self, uri: String) -> (String, Result<IdentityForm, String>) {
+        let deadline = Instant::now() + ANSWER_MAX;
+        let answer = match self.control((&uri, None), &ControlRequest::Identify, deadline).await {
+            Ok(ControlReply::Identity(identity)) => Ok(identity),
+            Ok(_) => Err(format!("{uri} gave another answer")),
+            Err(reason) => Err(reason),
+        };
+        (uri, answer)
+    }
+
+    /// Registers this coordinator and takes its seat.
+    async fn join(&self, known: Vec<(NodeId, String)>) -> Result<(), String> {
+        let address = self.settings.advertised.clone().unwrap_or_default();
+        let registration = NodeRegistration {
+            store: self.identity.store,
+            address: address.clone(),
+            role: NodeRole::Coordinator,
+            start_id: self.start_id,
+            protocol: super::PROTOCOL,
+            ..NodeRegistration::default()
+        };
+        let request = ControlRequest::Register(Box::new(registration));
+        let info = match self.ask_around(known.clone(), &request, Instant::now() + 2 * ANSWER_MAX).await? {
+            ControlReply::Registered(info) => info,
+            ControlReply::Wait => return Err("another node at its address may be alive".to_owned()),
+            ControlReply::Refused(refused) => return Err(refused.reason),
+            _ => return Err("the metadata has no leader yet".to_owned()),
+        };
+        let known = known.into_iter().map(|(node, address)| (node.get(), address)).collect();
+        let seat = Seat { node: info.id.get(), address, known, seed: None, moved_in: false };
+        match self.take_seat(seat) {
+            ControlReply::Adopted => Ok(()),
+            ControlReply::Refused(refused) => Err(refused.reason),
+            _ => Err("the seat was not taken".to_owned()),
+        }
+    }
+
+    /// Adopts the layout's nodes, once those that are to vote first are there. The next round finds the cluster.
+    async fn found(
+        &self,
+        layout: &StaticLayout,
+        (found, silent): (&[Found], &BTreeMap<String, String>),
+        patient: bool,
+    ) -> Result<(), String> {
+        let voters = voters_of(layout, &self.settings.owners).map_err(|error| error.to_string())?;
+        let uris = layout.nodes();
+        let at = |node: &NodeId| uris.get(node.get() as usize - 1).map(|uri| (*uri).to_owned());
+        let voters: BTreeMap<u64, String> =
+            voters.iter().filter_map(|node| Some((node.get(), at(node)?))).collect();
+        let wanted: Vec<&str> =
+            if patient { uris.clone() } else { voters.values().map(String::as_str).collect() };
+        let missing: Vec<&str> =
+            wanted.iter().filter_map(|uri| silent.get(*uri)).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(format!("some of its nodes do not answer: {}", missing.join("; ")));
+        }
+        let options = ClusterOptions {
+            detection_ms: self.settings.detection_ms,
+            min_in_sync: self.settings.min_in_sync,
+            ..ClusterOptions::default()
+        };
+        let cluster = identity::new_cluster_id().map_err(|error| error.to_string())?;
+        let seed = layout.seed(cluster, &self.settings.owners, options).map_err(|error| error.to_string())?;
+        let empty = found.iter().filter(|(_, identity)| identity.node.is_none());
+        let adopting = empty.filter_map(|(uri, _)| {
+            let node = layout.node_at(uri)?.get();
+            let (address, known, seed) = (uri.clone(), voters.clone(), Some(seed.clone()));
+            let seat = Seat { node, address, known, seed, moved_in: false };
+            Some(self.adopt(uri.clone(), seat))
+        });
+        let refused: Vec<String> = join_all(adopting).await.into_iter().flatten().collect();
+        Err(if refused.is_empty() { "the metadata is being founded".to_owned() } else { refused.join("; ") })
+    }
+
+    /// Why a node was not adopted, if it was not.
+    async fn adopt(&self, uri: String, seat: Seat) -> Option<String> {
+        let request = ControlRequest::Adopt(Box::new(seat));
+        match self.control((&uri, None), &request, Instant::now() + ANSWER_MAX).await {
+            Ok(ControlReply::Adopted) => None,
+            Ok(ControlReply::Refused(refused)) => Some(format!("{uri}: {}", refused.reason)),
+            Ok(_) => Some(format!("{uri} gave another answer")),
+            Err(reason) => Some(reason),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The start of a node in its cluster.
+//!
+//! Its copies are read first: only then it is known which of them surely hold what they acknowledged. Then it registers
+//! as another incarnation, and waits until it sees that in its own metadata.
+
+use super::{Membership, PROTOCOL};
+use crate::error::NodeError;
+use crate::groups::Part;
+use crate::peers::{ControlReply, ControlRequest};
+use lavandin_cluster::{
+    BootId, Command, LogCondition, NodeInfo, NodeRegistration, NodeRole, Reply, is_intact,
+};
+use lavandin_storage::Durability;
+use lavandin_types::{GroupId, NodeId};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The incarnation of a node that forms a cluster of its own.
+const FIRST_INCARNATION: u64 = 1;
+const ANSWER_MAX: Duration = Duration::from_secs(2);
+const PAUSE: Duration = Duration::from_millis(200);
+/// After this many attempts the reason is said.
+const ATTEMPTS_QUIET: u32 = 25;
+
+/// The boot of this machine's kernel, where the system tells.
+pub(super) fn boot_id() -> BootId {
+    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    u128::from_str_radix(&digits, 16).map_or_else(|_| BootId::default(), BootId::new)
+}
+
+impl Membership {
+    /// Reads the copies and registers. An empty node of its own has nothing to register yet.
+    pub(crate) async fn take_part(&self) -> Result<(), NodeError> {
+        let of_its_own = self.identity.seat.is_none();
+        if self.part.borrow().is_some() {
+            return Ok(());
+        }
+        if of_its_own && self.metadata.catalogue().cluster().is_none() {
+            if self.settings.role == NodeRole::Data {
+                self.begin(FIRST_INCARNATION).await?;
+            }
+            return Ok(());
+        }
+        let intact = self.read_copies().await?;
+        let registration = self.registration(intact);
+        let info = if of_its_own && self.is_alone() {
+            self.register_alone(registration).await?
+        } else {
+            self.register(registration).await?
+        };
+        if info.id != self.identity.node {
+            return Err(NodeError::Invalid(format!(
+                "the cluster knows this data directory as node {}, and it holds the metadata of node {}; give it an \
+                 empty data directory, and let the cluster rebuild its copies",
+                info.id, self.identity.node
+            )));
+        }
+        self.part.send_replace(Some(Part { node: info.id, incarnation: info.incarnation }));
+        tracing::info!(event = "registered", node = %info.id, incarnation = info.incarnation, "registered");
+        Ok(())
+    }
+
+    /// The first copy of a node that belongs to no cluster: it is there before the cluster is formed.
+    async fn begin(&self, incarnation: u64) -> Result<(), NodeError> {
+        let part = Part { node: self.identity.node, incarnation };
+        let host = Arc::clone(&self.groups);
+        let start = move || host.start(crate::node::FIRST_GROUP, part).map(drop);
+        tokio::task::spawn_blocking(start)
+            .await
+            .unwrap_or(Err(NodeError::Internal("opening a group panicked")))?;
+        self.part.send_replace(Some(part));
+        Ok(())
+    }
+
+    /// Reads the copies that this node has as far as it knows; those that are whole. On a node alone damage ends the
+    /// start; among others the copy is rebuilt.
+    async fn read_copies(&self) -> Result<Vec<GroupId>, NodeError> {
+        let catalogue = self.metadata.catalogue();
+        let groups: Vec<GroupId> = catalogue.groups_of(self.identity.node).map(|group| group.id).collect();
+        let (host, alone) = (Arc::clone(&self.groups), self.is_alone());
+        let read = move || {
+            let mut whole = Vec::new();
+            for group in groups {
+                match host.read(group) {
+                    Ok(()) => whole.push(group),
+                    Err(error) if alone => return Err(error),
+                    Err(error) => {
+                        tracing::error!(%group, %error, "a copy cannot be read; it will be rebuilt")
+                    }
+                }
+            }
+            Ok(whole)
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        let whole = read.unwrap_or(Err(NodeError::Internal("reading a group panicked")))?;
+        let recorded = catalogue.node(self.identity.node).map_or(BootId::default(), |info| info.boot_id);
+        let synced = self.groups.durability() == Durability::Fsync;
+        let condition = LogCondition { verified: true, synced };
+        let keeps = is_intact(condition, recorded, self.boot_id);
+        Ok(if keeps { whole } else { Vec::new() })
+    }
+
+    fn registration(&self, intact: Vec<GroupId>) -> NodeRegistration {
+        NodeRegistration {
+            store: self.identity.store,
+            address: self.address(),
+            role: self.settings.role,
+            boot_id: self.boot_id,
+            start_id: self.start_id,
+            protocol: PROTOCOL,
+            intact: Some(intact),
+        }
+    }
+
+    /// Where others reach this node; empty where nobody does.
+    pub(super) fn address(&self) -> String {
+        let seat = self.identity.seat.as_ref().map(|seat| seat.address.clone());
+        let known = self.metadata.catalogue().node(self.identity.node).map(|info| info.address.clone());
+        seat.or(known).unwrap_or_default()
+    }
+
+    async fn register_alone(&self, registration: NodeRegistration) -> Result<NodeInfo, NodeError> {
+        match self.metadata.propose(Command::RegisterNode(registration)).await? {
+            Reply::Node(info) => Ok(info),
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
+    }
+
+    /// Asks the metadata's leader until it agrees, for as long as that takes.
+    async fn register(&self, registration: NodeRegistration) -> Result<NodeInfo, NodeError> {
+        let request = ControlRequest::Register(Box::new(registration));
+        for attempt in 1u32.. {
+            let reason = match self.ask_leader(&request, ANSWER_MAX).await {
+                Ok(ControlReply::Registered(info)) => {
+                    self.see(&info).await;
+                    return Ok(*info);
+                }
+                Ok(ControlReply::Wait) => "another node at its address may be alive".to_owned(),
+                Ok(ControlReply::Refused(refused)) => refused.reason,
+                Ok(_) => "the metadata's leader is not known yet".to_owned(),
+                Err(reason) => reason,
+            };
+            if attempt.is_multiple_of(ATTEMPTS_QUIET) {
+                tracing::warn!(event = "not_registered", reason, "this node is not registered yet");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(NodeError::Stopping)
+    }
+
+    /// Waits until the own metadata shows the registration, or a later one.
+    async fn see(&self, info: &NodeInfo) {
+        let mut changes = self.metadata.changed();
+        let shows = |node: NodeId| {
+            let catalogue = self.metadata.catalogue();
+            catalogue.node(node).is_some_and(|known| known.incarnation >= info.incarnation)
+        };
+        while !shows(info.id) && changes.changed().await.is_ok() {}
+    }
+}

@@ -1,0 +1,85 @@
+//! Calls to the other nodes of the cluster, and theirs to this one.
+//!
+//! Everything here runs on a runtime of its own (`Runtime`), so that no scan and no client delays a vote or a
+//! heartbeat. The metadata's messages, heartbeats and other small calls have one connection to each node, records and
+//! requests another.
+//!
+//! Deliberately absent: what calls mean (`membership`, `driver`), and authentication (`lavandin-peer`).
+
+mod control;
+mod door;
+mod messages;
+mod runtime;
+mod transport;
+
+pub(crate) use control::{ControlReply, ControlRequest, CopyForm, IdentityForm, Refused};
+pub(crate) use door::Door;
+pub(crate) use messages::Mailboxes;
+pub(crate) use runtime::Runtime;
+pub(crate) use transport::PeerTransport;
+
+use bytes::Bytes;
+use lavandin_peer::{
+    Call, CallError, Class, ClientOptions, Lane, PeerIdentity, PeerPool, Target, TcpConnector, Trust,
+};
+use lavandin_types::NodeId;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// What is asked, in each call's header.
+pub(crate) mod method {
+    /// A message of the metadata's group.
+    pub(crate) const METADATA: u16 = 1;
+    /// See `ControlRequest`.
+    pub(crate) const CONTROL: u16 = 2;
+    /// A message between copies of a group; the lane is the group.
+    pub(crate) const REPLICATION: u16 = 3;
+    /// A group's part of a client's request.
+    pub(crate) const GROUP_CALL: u16 = 4;
+    /// Pieces of a snapshot.
+    pub(crate) const SNAPSHOT: u16 = 5;
+}
+
+/// The way to other nodes.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    pool: PeerPool<TcpConnector>,
+}
+
+impl Peers {
+    pub(crate) fn new(trust: &Trust, identity: watch::Receiver<PeerIdentity>, seed: u64) -> Self {
+        let options = ClientOptions { seed, ..ClientOptions::default() };
+        let connector = TcpConnector { trust: trust.clone() };
+        Self { pool: PeerPool::new(connector, trust.clone(), identity, options) }
+    }
+
+    /// Calls the node at a URI; `node` where another one there would be an error.
+    pub(crate) async fn call(
+        &self,
+        (uri, node): (&str, Option<NodeId>),
+        method: u16,
+        lane: Lane,
+        payload: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, CallError> {
+        let class = if method <= method::CONTROL { Class::Control } else { Class::Bulk };
+        let target = Target { address: host_and_port(uri).to_owned(), node };
+        self.pool.call(&target, class, Call { method, lane, payload, deadline }).await
+    }
+
+    /// Leaves the connections to nodes that are at none of these URIs any more.
+    pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
+        self.pool.retain(|target| keep(&target.address));
+    }
+
+    pub(crate) async fn shut_down(&self) {
+        self.pool.shut_down(Duration::from_millis(500)).await;
+    }
+}
+
+/// What a connection is made to.
+pub(crate) fn host_and_port(uri: &str) -> &str {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    rest.split_once('/').map_or(rest, |(authority, _)| authority)
+}

@@ -1,0 +1,89 @@
+//! Calls of other nodes: each goes to the part of the node that it concerns.
+
+use crate::driver::News;
+use crate::groups::Router;
+use crate::membership::Membership;
+use crate::peers::{ControlReply, Refused, method};
+use crate::rebuilding::Rebuilding;
+use bytes::Bytes;
+use lavandin_group::replication::Message;
+use lavandin_peer::{IncomingCall, PeerHandler, PeerStatus};
+use lavandin_types::{ErrorCode, NodeId};
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub(crate) struct Door {
+    membership: Arc<Membership>,
+    router: Arc<Router>,
+    rebuilding: Arc<Rebuilding>,
+    /// Where clients' requests are served: what other nodes' clients want must not delay votes and heartbeats either.
+    requests: Handle,
+}
+
+impl Door {
+    /// On the runtime of clients' requests.
+    pub(crate) fn new(membership: Arc<Membership>, router: Arc<Router>, rebuilding: Arc<Rebuilding>) -> Self {
+        Self { membership, router, rebuilding, requests: Handle::current() }
+    }
+
+    /// A part of a client's request to another node. It ends when nobody waits for it any more.
+    async fn group_call(&self, from: NodeId, payload: Bytes, deadline: Instant) -> Result<Bytes, PeerStatus> {
+        let router = Arc::clone(&self.router);
+        let mut call = JoinSet::new();
+        call.spawn_on(
+            async move { router.answer(from, &payload, deadline.into_std()).await },
+            &self.requests,
+        );
+        let ended = || PeerStatus::new(ErrorCode::Internal, "the request ended without an answer");
+        call.join_next().await.and_then(Result::ok).unwrap_or_else(|| Err(ended()))
+    }
+
+    /// A message for one of this node's copies. There is nothing to answer: what it leads to is a message as well.
+    fn replication(&self, from: NodeId, payload: Bytes) -> Result<Bytes, PeerStatus> {
+        let mut rest = &payload[..];
+        let malformed =
+            || PeerStatus::new(ErrorCode::InvalidArgument, "a message between copies is malformed");
+        let message = Message::decode(&mut rest).ok_or_else(malformed)?;
+        let records = payload.slice(payload.len() - rest.len()..);
+        if let Some(group) = self.membership.groups.get(message.group) {
+            group.take_message(News::Message { from, message: Box::new(message), records });
+        }
+        Ok(Bytes::new())
+    }
+
+    async fn control(&self, payload: &[u8]) -> Result<Bytes, PeerStatus> {
+        let reply = match serde_json::from_slice(payload) {
+            Ok(request) => self.membership.answer(request).await,
+            Err(error) => {
+                ControlReply::Refused(Refused { reason: format!("the request is malformed: {error}") })
+            }
+        };
+        let bytes = serde_json::to_vec(&reply);
+        bytes.map(Bytes::from).map_err(|error| PeerStatus::new(ErrorCode::Internal, error.to_string()))
+    }
+}
+
+impl PeerHandler for Door {
+    async fn handle(&self, call: IncomingCall) -> Result<Bytes, PeerStatus> {
+        let unnamed =
+            || PeerStatus::new(ErrorCode::InvalidArgument, "a node without a number has no such calls");
+        let from = call.from.node;
+        match call.method {
+            method::METADATA => {
+                Ok(self.membership.metadata.handle(from.ok_or_else(unnamed)?, &call.payload).await)
+            }
+            method::CONTROL => self.control(&call.payload).await,
+            method::REPLICATION => self.replication(from.ok_or_else(unnamed)?, call.payload),
+            method::GROUP_CALL => {
+                self.group_call(from.ok_or_else(unnamed)?, call.payload, call.deadline).await
+            }
+            method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
+            other => {
+                let message = format!("this version knows no calls of kind {other}; upgrade the node");
+                Err(PeerStatus::new(ErrorCode::NotImplemented, message))
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! How fast snapshots are fetched: a bucket of tokens, one a byte, that all copies of a node share.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Bytes that may go at once after a pause, as the time that they stand for.
+const BURST: Duration = Duration::from_millis(250);
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(crate) struct Throttle {
+    bytes_per_second: u64,
+    /// When everything that was taken so far will have gone.
+    free_at: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// Zero is no limit.
+    pub(crate) fn new(bytes_per_second: u64) -> Self {
+        Self { bytes_per_second, free_at: Mutex::new(None) }
+    }
+
+    /// Waits until `bytes` may go. Who asks first goes first.
+    pub(crate) async fn take(&self, bytes: u64) {
+        if let Some(at) = self.reserve(bytes, Instant::now()) {
+            tokio::time::sleep_until(at).await;
+        }
+    }
+
+    fn reserve(&self, bytes: u64, now: Instant) -> Option<Instant> {
+        if self.bytes_per_second == 0 {
+            return None;
+        }
+        let micros = u128::from(bytes) * 1_000_000 / u128::from(self.bytes_per_second);
+        let takes = Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX));
+        let mut free_at = self.free_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let start = free_at.map_or(now, |at| at.max(now));
+        // A rate that a piece would take a year for is a mistake, not a reason to panic.
+        *free_at = start.checked_add(takes.min(LONGEST));
+        start.checked_sub(BURST).filter(|at| *at > now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

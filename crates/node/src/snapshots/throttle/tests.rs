@@ -1,0 +1,22 @@
+use super::*;
+
+const RATE: u64 = 1 << 20;
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn all_who_share_it_are_held_to_its_rate() {
+    let (throttle, start) = (Throttle::new(RATE), Instant::now());
+    let waits: Vec<_> = (0..10).map(|_| throttle.reserve(RATE, start)).collect();
+    assert_eq!(waits[0], None);
+    assert_eq!(waits[9], Some(start + 9 * SECOND - BURST));
+    // Nobody waits for what went long ago.
+    let later = start + 60 * SECOND;
+    assert_eq!(throttle.reserve(RATE, later), None);
+    assert_eq!(throttle.reserve(1, later), Some(later + SECOND - BURST));
+}
+
+#[test]
+fn zero_is_no_limit() {
+    let (throttle, now) = (Throttle::new(0), Instant::now());
+    assert!((0..100).all(|_| throttle.reserve(u64::MAX, now).is_none()));
+}

@@ -1,0 +1,192 @@
+//! What the settings of a cluster come to: who this process is in it, whom it trusts, and whom it asks.
+//!
+//! A coordinator has a `cluster.json`, or owners of the metadata, or both; flags and variables count before the file.
+//! Everybody else is a data node, which a coordinator may adopt.
+
+use super::{Resolved, ServerConfig};
+use anyhow::{Context, Result, bail};
+use lavandin_node::{ClusterSettings, LayoutError, NodeRole, StaticLayout};
+use lavandin_peer::{ClusterSecret, Trust};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// Where a coordinator's cache is if nothing else is said.
+const STATE_FILE: &str = "cluster_state.cache.json";
+/// A `cluster.json` of the largest cluster has some 100 KB.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
+const URI_BYTES_MAX: usize = 512;
+/// The range of the time after which a node counts as dead.
+const DETECTION_MS: std::ops::RangeInclusive<f64> = 0.0..=600_000.0;
+/// The shortest such time: elections take about that long.
+const DETECTION_MS_MIN: u64 = 1_000;
+/// Copies that a group may have.
+const COPIES_MAX: u64 = 16;
+
+/// What the process is in its cluster.
+#[derive(Clone, Debug)]
+pub(crate) struct ClusterConfig {
+    /// Without the address, as long as the port is not known, and without the contacts of the cache.
+    pub(crate) settings: ClusterSettings,
+    /// A coordinator's own name, where it was given.
+    pub(crate) coordinator_id: Option<String>,
+    /// The coordinator's cache; `None` of a data node.
+    pub(crate) state_file: Option<PathBuf>,
+    /// What `cluster.json` has that means nothing.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Resolved {
+    pub(super) fn cluster(&self) -> Result<ClusterConfig> {
+        let role = self.role();
+        let settings =
+            ClusterSettings { role, advertised: self.uri("advertise")?, ..ClusterSettings::default() };
+        match role {
+            NodeRole::Data => Ok(ClusterConfig {
+                settings: ClusterSettings { trust: trust(self.text("api_key")), ..settings },
+                coordinator_id: None,
+                state_file: None,
+                warnings: Vec::new(),
+            }),
+            NodeRole::Coordinator => self.coordinator(settings),
+        }
+    }
+
+    fn coordinator(&self, settings: ClusterSettings) -> Result<ClusterConfig> {
+        let (layout, warnings) = match self.text("cluster_config") {
+            Some(path) => read_layout(Path::new(path)).map(|(layout, warnings)| (Some(layout), warnings))?,
+            None => (None, Vec::new()),
+        };
+        let owners = self.owners(layout.as_ref())?;
+        if layout.is_none() && owners.is_empty() {
+            bail!(
+                "the coordinator does not know its cluster. Pass --cluster-config, or pass --metadata-owners explicitly \
+                 when no config is available."
+            );
+        }
+        let in_layout = |part: fn(&StaticLayout) -> Option<&String>| layout.as_ref().and_then(part);
+        let key = self.text("shard_api_key");
+        let key = key.or(in_layout(|layout| layout.shard_api_key.as_ref()).map(String::as_str));
+        let state_file = self.text("cluster_state");
+        let state_file = state_file.or(in_layout(|layout| layout.state_path.as_ref()).map(String::as_str));
+        let copies = self.integer("min_insync");
+        if copies > COPIES_MAX {
+            bail!("min_insync is {copies}, more than the {COPIES_MAX} copies that a group may have");
+        }
+        Ok(ClusterConfig {
+            coordinator_id: self.text("coordinator_id").map(str::to_owned),
+            state_file: Some(state_file.unwrap_or(STATE_FILE).into()),
+            warnings,
+            settings: ClusterSettings {
+                trust: trust(key),
+                advertised: self.uri("coordinator_uri")?.or(settings.advertised),
+                detection_ms: self.detection_ms()?,
+                min_in_sync: copies as u32,
+                contacts: owners.clone(),
+                owners,
+                layout,
+                ..settings
+            },
+        })
+    }
+
+    /// Given by flag, else by the layout: none, one, or three and more.
+    fn owners(&self, layout: Option<&StaticLayout>) -> Result<Vec<String>> {
+        let Some((text, source)) = self.given("metadata_owners") else {
+            return Ok(layout.map(|layout| layout.owners.clone()).unwrap_or_default());
+        };
+        let named = text.split(',').map(str::trim).filter(|uri| !uri.is_empty());
+        let owners = named.map(plain_uri).collect::<Result<Vec<_>>>().with_context(|| source.to_string())?;
+        let checked = match layout {
+            Some(layout) => layout.owner_nodes(&owners).map(drop),
+            None => check_owners(&owners),
+        };
+        checked.with_context(|| source.to_string())?;
+        Ok(owners)
+    }
+
+    fn uri(&self, key: &str) -> Result<Option<String>> {
+        let Some((text, source)) = self.given(key) else { return Ok(None) };
+        plain_uri(text).with_context(|| source.to_string()).map(Some)
+    }
+
+    fn detection_ms(&self) -> Result<u64> {
+        let interval_s: f64 =
+            self.text("health_interval_secs").and_then(|text| text.trim().parse().ok()).unwrap_or(1.0);
+        let ms = interval_s * 1000.0 * self.integer("health_failures") as f64;
+        if !DETECTION_MS.contains(&ms) {
+            bail!(
+                "health_interval_secs times health_failures is more than 600 s; a node must count as dead before that"
+            );
+        }
+        Ok((ms.round() as u64).max(DETECTION_MS_MIN))
+    }
+}
+
+impl ServerConfig {
+    pub(crate) fn is_coordinator(&self) -> bool {
+        self.cluster.settings.role == NodeRole::Coordinator
+    }
+
+    pub(crate) fn role_name(&self) -> &'static str {
+        match self.cluster.settings.role {
+            NodeRole::Data => "data",
+            NodeRole::Coordinator => "coordinator",
+        }
+    }
+
+    /// Where this server is reached on its own machine, or from elsewhere if its host is an address of the machine.
+    pub(crate) fn own_uri(&self) -> String {
+        let ip = self.host.parse::<IpAddr>().ok();
+        match ip {
+            Some(ip) if ip.is_unspecified() => format!("http://127.0.0.1:{}", self.port),
+            Some(ip) => format!("http://{}", SocketAddr::new(ip, self.port)),
+            None => format!("http://{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// A file's name with more behind it.
+pub(super) fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn trust(key: Option<&str>) -> Trust {
+    key.map_or(Trust::Loopback, |key| Trust::Secret(ClusterSecret::new(key.as_bytes())))
+}
+
+fn read_layout(path: &Path) -> Result<(StaticLayout, Vec<String>)> {
+    let shown = path.display();
+    let cannot = || format!("cannot read the cluster config {shown}");
+    let bytes = std::fs::metadata(path).with_context(cannot)?.len();
+    if bytes > CONFIG_BYTES_MAX {
+        bail!("the cluster config {shown} has {bytes} bytes, more than the {CONFIG_BYTES_MAX} allowed");
+    }
+    let text = std::fs::read_to_string(path).with_context(cannot)?;
+    StaticLayout::parse(&text).with_context(|| format!("in {shown}"))
+}
+
+/// A URI of a node without a slash at its end.
+fn plain_uri(text: &str) -> Result<String> {
+    let uri = text.trim().trim_end_matches('/');
+    let authority = uri.strip_prefix("http://").or_else(|| uri.strip_prefix("https://"));
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
+    if !authority.is_some_and(|rest| !rest.is_empty() && rest.bytes().all(is_plain))
+        || uri.len() > URI_BYTES_MAX
+    {
+        bail!("{text:?} is not a URI of the form http://host:port");
+    }
+    Ok(uri.to_owned())
+}
+
+/// Owners without a layout to find them in.
+fn check_owners(owners: &[String]) -> Result<(), LayoutError> {
+    if let Some(twice) = owners.iter().enumerate().find(|(index, uri)| owners[..*index].contains(uri)) {
+        return Err(LayoutError::OwnerTwice { uri: twice.1.clone() });
+    }
+    if owners.len() == 2 { Err(LayoutError::TwoOwners) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;
