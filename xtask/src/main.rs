@@ -21,7 +21,7 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
-  check           everything below but `slow`; what must pass before a change is done
+  check           everything below but `slow` and `chaos`; what must pass before a change is done
   prepare         the Python environment of the end-to-end tests (target/check-venv)
   fmt             formatting, checked and not changed
   clippy          clippy on all targets, warnings denied
@@ -30,6 +30,7 @@ usage: cargo xtask COMMAND
   python          the tests of the Python package
   e2e [FILTER]    the Python end-to-end tests against the release binary; FILTER is a pytest -k expression
   slow [FILTER]   `test` and `e2e` with the slow tests switched on (LAVANDIN_SLOW_TESTS=1)
+  chaos [ARGS]    faults on a cluster of real processes, and the count of what was wrong: --minutes N [--seed S] [--json]
   tidy            the house rules: crate edges, sizes, headers, paths
   licences        every dependency's licence against the list of accepted ones
   links           relative links in the documents
@@ -61,6 +62,7 @@ fn run(command: &str, rest: &[String]) -> Result<()> {
         "python" => python::package(&workspace),
         "e2e" => python::end_to_end(&workspace, rest.first().map(String::as_str), false),
         "slow" => check::slow(&workspace, rest.first().map(String::as_str)),
+        "chaos" => python::chaos(&workspace, rest),
         "tidy" => tidy::run(&workspace),
         "licences" => licences::run(&workspace),
         "links" => links::run(),

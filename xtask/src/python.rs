@@ -13,11 +13,14 @@ use std::time::Duration;
 
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 const TESTS: &str = "tests/e2e";
+const CHAOS: &str = "tests/e2e/cluster/chaos.py";
 const PACKAGE: &str = "python";
 const INSTALL_LIMIT: Duration = Duration::from_secs(10 * 60);
 const PACKAGE_LIMIT: Duration = Duration::from_secs(5 * 60);
 const TESTS_LIMIT: Duration = Duration::from_secs(12 * 60);
 const SLOW_TESTS_LIMIT: Duration = Duration::from_secs(4 * 3600);
+/// The driver ends by itself; this is for one that hangs on a whole night's run.
+const CHAOS_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// The published client waits for ever for a reply; no single normal test may.
 const ONE_TEST_SECONDS: u32 = 300;
 
@@ -68,10 +71,24 @@ pub(crate) fn end_to_end(workspace: &Workspace, filter: Option<&str>, slow: bool
     process::run(&mut command, if slow { SLOW_TESTS_LIMIT } else { TESTS_LIMIT })
 }
 
-/// pytest over a folder, without the environment of the developer's own server.
+/// Builds the release binary and inflicts faults on a cluster of it; `arguments` go to the driver.
+pub(crate) fn chaos(workspace: &Workspace, arguments: &[String]) -> Result<()> {
+    prepare(workspace)?;
+    let binary = check::binary(workspace)?;
+    let mut command = python(workspace);
+    command.arg(CHAOS).args(arguments).env("LAVANDIN_BIN", binary);
+    process::run(&mut command, CHAOS_LIMIT)
+}
+
 fn pytest(workspace: &Workspace, folder: &str) -> Command {
-    let mut command = Command::new(program(workspace, "python"));
+    let mut command = python(workspace);
     command.args(["-m", "pytest", folder, "-ra", "-p", "no:cacheprovider"]);
+    command
+}
+
+/// The environment's Python, without the variables of the developer's own server.
+fn python(workspace: &Workspace) -> Command {
+    let mut command = Command::new(program(workspace, "python"));
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         let is_server_s =
