@@ -8,6 +8,9 @@ Needs a Python with lynsedb==0.9.0 and numpy. The script starts and stops every 
 server's user and system time over the 4-process row (single-client row: cpu_us_1). The stub's row is what
 the same client reaches when the server does nothing. Prints a table with ratios; --out writes all
 figures as JSON. Sections: --only ingest,search,filter,restart,memory.
+
+With --groups N both programs run as a cluster of N groups of --copies copies behind one coordinator (cluster.py), and
+`single` is ours as one node in the same run; sections ingest, search and filter.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from clients import Clients
+from cluster import ClusterServer
 from data import clustered, exact, latencies, median, metric_of, recall
 from report import table
 from sections import Subject, ingest, memory, restart
@@ -45,6 +49,8 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="length of one 4-process measurement")
     parser.add_argument("--clients", type=int, default=4)
+    parser.add_argument("--groups", type=int, default=0, help="run clusters of so many shard groups")
+    parser.add_argument("--copies", type=int, default=2, help="of each group")
     parser.add_argument("--directory", type=Path, help="where the servers keep their data (default: a temporary one)")
     parser.add_argument("--out", type=Path)
     return parser.parse_args()
@@ -62,9 +68,18 @@ class Run:
         self.subjects = [self.subject("ours", options.ours, "--durability", "os")]
         if options.peer:
             self.subjects.append(self.subject("lynsedb", options.peer))
+        if options.groups:
+            self.subjects.append(Subject(self.node("single", options.ours, "--durability", "os")))
+
+    def node(self, name: str, program: str, *more) -> Server:
+        return Server(name, [str(Path(program).absolute())], self.directory / name, more)
 
     def subject(self, name: str, program: str, *more) -> Subject:
-        return Subject(Server(name, [str(Path(program).absolute())], self.directory / name, more))
+        """A node, or a cluster where the run is of clusters."""
+        options, node = self.options, self.node(name, program, *more)
+        if not options.groups:
+            return Subject(node)
+        return Subject(ClusterServer(name, node.program, node.directory, more, options.groups, options.copies))
 
     def keep(self, section: str, row: str, name: str, figures: dict):
         self.results.setdefault(section, {}).setdefault(row, {})[name] = figures

@@ -43,7 +43,9 @@ def ratio(ours, peer, column: str) -> str:
 
 
 def bounds(results: dict) -> list[str]:
-    """One line a bound of the issue: met or not, with the figures."""
+    """One line a bound: met or not, with the figures."""
+    if results["options"].get("groups"):
+        return cluster_bounds(results)
     lines = []
 
     def line(met: bool, text: str):
@@ -88,4 +90,36 @@ def bounds(results: dict) -> list[str]:
         elif "HNSW" not in row and "restarted" not in row:
             wanted = 2.0 if row.startswith("128") else 1.6
             line(shown["times_raw_over_60"] <= wanted, f"{row}: {shown['times_raw_over_60']:.2f} x raw over 60 MB ({wanted})")
+    return lines
+
+
+def cluster_bounds(results: dict) -> list[str]:
+    """Those of a cluster: beside the peer's cluster, and beside one node of ours in the same run."""
+    lines = []
+
+    def line(met: bool, text: str):
+        lines.append(f"- {'met' if met else '**MISSED**'}: {text}")
+
+    for mode, by in results.get("search", {}).items():
+        ours, single, peer = by["ours"], by["single"], by.get("lynsedb")
+        added = ours["p50_ms"] - single["p50_ms"]
+        line(added <= 0.3, f"{mode}: the cluster adds {added:.2f} ms at p50 to one node's answer (0.3)")
+        if mode.startswith("FLAT"):
+            line(ours["qps_4"] >= 0.9 * single["qps_4"], f"{mode} four processes {ours['qps_4'] / single['qps_4']:.2f} of one node (0.9)")
+            line(ours["recall"] == ours["batch_recall"] == 1.0, f"{mode} exact: recall {ours['recall']:.4f}, batch {ours['batch_recall']:.4f}")
+        if not peer:
+            continue
+        line(ours["batch_qps"] >= 3 * peer["batch_qps"], f"{mode} batch {ours['batch_qps'] / peer['batch_qps']:.2f} x (3)")
+        if not mode.startswith("FLAT"):
+            line(ours["qps"] >= 50 * peer["qps"], f"{mode} one client {ours['qps'] / peer['qps']:.1f} x (50)")
+            line(ours["qps_4"] >= 30 * peer["qps_4"], f"{mode} four processes {ours['qps_4'] / peer['qps_4']:.1f} x (30)")
+    for row, by in results.get("filter", {}).items():
+        line(by["ours"]["recall"] >= 0.95, f"filtered {row}: recall {by['ours']['recall']:.4f}, peer {by.get('lynsedb', {}).get('recall', 0):.4f}")
+    by = results.get("ingest", {}).get("plain", {})
+    if {"ours", "lynsedb"} <= set(by):
+        got = by["ours"]["vec_per_s"] / by["lynsedb"]["vec_per_s"]
+        line(got >= 10, f"ingest plain {got:.2f} x (10)")
+    if {"ours-fsync", "disk"} <= set(by):
+        share = by["ours-fsync"]["vec_per_s"] * results["options"]["dim"] * 4 / 1e6 / by["disk"]["mb_per_s"]
+        line(share >= 0.25, f"ingest with fsync {share:.2f} of the disk's own fsynced rate (0.25)")
     return lines
