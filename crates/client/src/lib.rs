@@ -16,6 +16,7 @@ mod error;
 mod iterations;
 mod options;
 mod transport;
+mod verify;
 
 pub use blocking::Blocking;
 pub use client::Client;

@@ -150,6 +150,11 @@ impl<C: Consumer> Replica<C> {
         self.replicator.confirm()
     }
 
+    /// Whether this copy has applied what the primary last said to be committed.
+    pub fn is_up_to_date(&self) -> bool {
+        self.replicator.told().is_some_and(|told| self.copy.applied().sequence >= told)
+    }
+
     /// A snapshot as of `position` goes to another copy.
     pub fn snapshot_taken(&mut self, to: NodeId, position: SequenceNumber) {
         self.replicator.snapshot_taken(to, position);

@@ -7,13 +7,15 @@
 //! a caller that went away (or a crash) left undone between the two is caught up with now and then.
 //!
 //! - `events`: what it is told; `requests`: staging; `replication`: news of other copies and of the metadata, and what
-//!   is committed; `housekeeping`: checkpoints, jobs, the end.
+//!   is committed; `confirming`: reads that trust no clock; `housekeeping`: checkpoints, jobs, the end.
 
+mod confirming;
 mod events;
 mod housekeeping;
 mod replication;
 mod requests;
 
+pub(crate) use confirming::{Confirmed, Confirming};
 pub(crate) use events::{Answer, Event, Links, News, Outside, Reserved};
 pub(crate) use housekeeping::CheckpointState;
 pub(crate) use requests::Alignment;
@@ -68,6 +70,7 @@ pub(crate) struct Driver {
     pub failure: watch::Sender<Option<NodeError>>,
     pub checkpoint: CheckpointState,
     pub index_waiters: Vec<(CollectionId, Answer<()>)>,
+    pub confirming: Confirming,
     pub reservations: Reservations,
     pub alignment: Alignment,
     /// Requests that wait for being committed.
@@ -124,6 +127,7 @@ impl Driver {
             }
             self.keep_house();
             self.answer_index_waiters();
+            self.answer_confirmed();
         }
     }
 

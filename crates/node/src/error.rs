@@ -154,7 +154,7 @@ impl NodeError {
             Self::NotImplemented(_) => ErrorCode::NotImplemented,
             Self::Overloaded => ErrorCode::Overloaded,
             Self::Deadline(_) => ErrorCode::DeadlineExceeded,
-            Self::Partial { reason, .. } => reason.code(),
+            Self::Partial { .. } => ErrorCode::Partial,
             Self::Stopping
             | Self::ReservationGone
             | Self::TooFewCopies(_)

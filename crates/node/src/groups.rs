@@ -17,6 +17,7 @@ pub(crate) mod two_nodes;
 mod view;
 
 pub(crate) use group::{Group, brief, named};
+pub(crate) use group_call::{GroupAnswer, GroupCall};
 pub(crate) use group_host::{GroupHost, Part};
 pub(crate) use lease::Lease;
 pub(crate) use local_group::LocalGroup;

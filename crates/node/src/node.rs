@@ -13,6 +13,7 @@ use crate::membership::{GroupLinks, Membership, Parts};
 use crate::options::{CallContext, NodeOptions};
 use crate::peers::{Door, Mailboxes, PeerTransport, Peers, Runtime};
 use crate::rebuilding::Rebuilding;
+use crate::verifying::keep_comparing;
 use futures_util::future::BoxFuture;
 use lavandin_cluster::{Catalogue, Command, GroupSeed, NodeRole};
 use lavandin_consensus::{Metadata, MetadataOptions, Start};
@@ -127,6 +128,7 @@ impl Node {
         let calls = PeerCalls::new(&membership.peers, &metadata);
         let router =
             Arc::new(Router::new(identity.node, metadata.clone(), Arc::clone(&groups), Arc::new(calls)));
+        runtime.handle().spawn(keep_comparing(Arc::downgrade(&router)));
         let door = Door::new(Arc::clone(&membership), Arc::clone(&router), rebuilding);
         let trust = options.cluster.trust.clone();
         let door = PeerServer::new(trust, me.subscribe(), Arc::new(door), ServerOptions::default());

@@ -3,6 +3,7 @@
 use crate::cluster_settings::ClusterSettings;
 use crate::datasets::DatasetOptions;
 use crate::error::NodeError;
+use crate::reading::Reading;
 use lavandin_shard::ShardLimits;
 use lavandin_storage::Durability;
 use lavandin_types::RequestId;
@@ -76,23 +77,29 @@ impl NodeOptions {
 }
 
 /// What a call brings along.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct CallContext {
     /// Names a write so that a retry of it is applied once; `RequestId::NONE` for none.
     pub request_id: RequestId,
     pub deadline: Instant,
+    pub reading: Reading,
 }
 
 impl CallContext {
     pub fn new(timeout: Duration) -> Self {
         let now = Instant::now();
         let deadline = now.checked_add(timeout).unwrap_or(now + TIMEOUT_MAX);
-        Self { request_id: RequestId::NONE, deadline }
+        Self { request_id: RequestId::NONE, deadline, reading: Reading::default() }
     }
 
     #[must_use]
     pub fn with_request_id(self, request_id: RequestId) -> Self {
         Self { request_id, ..self }
+    }
+
+    #[must_use]
+    pub fn with_reading(self, reading: Reading) -> Self {
+        Self { reading, ..self }
     }
 
     /// Refuses to begin what nobody waits for any more.

@@ -3,6 +3,7 @@
 
 use crate::error::NodeError;
 use lavandin_shard::Reservation;
+use lavandin_types::RequestId;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -27,7 +28,14 @@ impl ReservationId {
 
 #[derive(Default)]
 pub(crate) struct Reservations {
-    held: HashMap<ReservationId, (Reservation, Instant)>,
+    held: HashMap<ReservationId, Held>,
+}
+
+struct Held {
+    reservation: Reservation,
+    /// Of the batch that it is for.
+    request_id: RequestId,
+    until: Instant,
 }
 
 impl Reservations {
@@ -41,18 +49,33 @@ impl Reservations {
         self.held.contains_key(&id)
     }
 
-    pub(crate) fn hold(&mut self, id: ReservationId, reservation: Reservation, now: Instant) {
-        self.held.insert(id, (reservation, now + HOLD));
+    pub(crate) fn hold(
+        &mut self,
+        (request_id, id): (RequestId, ReservationId),
+        reservation: Reservation,
+        now: Instant,
+    ) {
+        self.held.insert(id, Held { reservation, request_id, until: now + HOLD });
+    }
+
+    /// What is held for a batch of that name, to be released: the batch has come again, and a router that was lost
+    /// after its first half does not come back for it.
+    pub(crate) fn take_of(&mut self, request_id: RequestId) -> Vec<Reservation> {
+        if request_id.is_none() || self.held.is_empty() {
+            return Vec::new();
+        }
+        let former = self.held.extract_if(|_, held| held.request_id == request_id);
+        former.map(|(_, held)| held.reservation).collect()
     }
 
     pub(crate) fn take(&mut self, id: ReservationId) -> Result<Reservation, NodeError> {
-        self.held.remove(&id).map(|(reservation, _)| reservation).ok_or(NodeError::ReservationGone)
+        self.held.remove(&id).map(|held| held.reservation).ok_or(NodeError::ReservationGone)
     }
 
     /// Those that nobody came back for, to be released.
     pub(crate) fn take_expired(&mut self, now: Instant) -> Vec<Reservation> {
-        let expired = self.held.extract_if(|_, (_, until)| *until <= now);
-        expired.map(|(_, (reservation, _))| reservation).collect()
+        let expired = self.held.extract_if(|_, held| held.until <= now);
+        expired.map(|(_, held)| held.reservation).collect()
     }
 
     /// What was held has gone with all that was pending.

@@ -26,7 +26,7 @@ impl Node {
         context.check()?;
         let batch = match &change {
             Change::Add(batch) | Change::Upsert(batch) => Some(batch),
-            Change::Delete(_) | Change::Restore(_) | Change::Compact => None,
+            Change::Delete(_) | Change::Restore(_) | Change::Compact | Change::Allot { .. } => None,
         };
         if let Some(batch) = batch {
             self.check_batch(batch)?;

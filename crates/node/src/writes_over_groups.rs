@@ -5,6 +5,10 @@
 //! says so. Every batch has a request id, the caller's or one of its own, under which each group applies its part once:
 //! a part of which nobody knows whether it was logged is sent again whole. A batch of which no part was logged, because
 //! all reservations had run out or gone with their primaries, starts over.
+//!
+//! `allotted`: batches without ids that may come again.
+
+mod allotted;
 
 use crate::allotment::IDS_PER_LEASE;
 use crate::databases::schema_of;
@@ -42,6 +46,7 @@ impl Node {
         info: Arc<CollectionInfo>,
         change: Change,
     ) -> Result<Outcome, NodeError> {
+        let is_named = !context.request_id.is_none();
         let context = &named(context)?;
         let (Change::Add(batch) | Change::Upsert(batch)) = &change else {
             let parts = self.parts(&info, change)?;
@@ -53,6 +58,9 @@ impl Node {
         let BatchIds::Assigned { count } = batch.ids else {
             return self.write(context, &info, change).await;
         };
+        if is_named {
+            return self.write_allotted(context, &info, change, count).await;
+        }
         for _ in 0..ALLOTMENTS_MAX {
             let start = self.allot(context, &info, u64::from(count)).await?;
             let ids = BatchIds::Range { start, count };
@@ -70,8 +78,17 @@ impl Node {
         &self,
         context: &CallContext,
         info: &CollectionInfo,
-        mut change: Change,
+        change: Change,
     ) -> Result<Outcome, NodeError> {
+        let parts = self.checked_parts(info, change)?;
+        if let [only] = &parts[..] {
+            return only.group.change(context, info.id, only.change.clone()).await;
+        }
+        write_batch(context, info.id, &parts).await
+    }
+
+    /// The parts of a batch that is right by itself.
+    fn checked_parts(&self, info: &CollectionInfo, mut change: Change) -> Result<Vec<Part>, NodeError> {
         if let Change::Add(batch) | Change::Upsert(batch) = &mut change {
             let schema = schema_of(info).ok_or(NodeError::Internal("a collection has no dimension"))?;
             check_batch(&schema, batch)?;
@@ -79,11 +96,7 @@ impl Node {
             let first = self.place_clock.take(u64::from(rows));
             batch.places = Some(Places { first, offsets: (0..rows).collect() });
         }
-        let parts = self.parts(info, change)?;
-        if let [only] = &parts[..] {
-            return only.group.change(context, info.id, only.change.clone()).await;
-        }
-        write_batch(context, info.id, &parts).await
+        self.parts(info, change)
     }
 
     fn parts(&self, info: &CollectionInfo, change: Change) -> Result<Vec<Part>, NodeError> {
@@ -184,17 +197,40 @@ async fn write_parts(
     collection: CollectionId,
     parts: &[Part],
 ) -> Result<Outcome, NodeError> {
+    let reserved = hold(context, collection, parts).await?;
+    log_held(context, collection, parts, reserved).await
+}
+
+/// Holds the ids of all parts, or of none.
+async fn hold(
+    context: &CallContext,
+    collection: CollectionId,
+    parts: &[Part],
+) -> Result<Vec<Reserved>, NodeError> {
     let reserving = parts
         .iter()
         .map(|part| part.group.reserve(context, collection, part.change.clone(), part.reservation));
-    let reserved = join_all(reserving).await;
-    if let Some(refused) = reserved.iter().find_map(|one| one.as_ref().err()).cloned() {
+    let reserved: Result<Vec<_>, _> = join_all(reserving).await.into_iter().collect();
+    if reserved.is_err() {
         // Those whose answer was lost may hold something too.
-        join_all(parts.iter().map(|part| part.group.release(context, part.reservation))).await;
-        return Err(refused);
+        release(context, parts).await;
     }
+    reserved
+}
+
+async fn release(context: &CallContext, parts: &[Part]) {
+    join_all(parts.iter().map(|part| part.group.release(context, part.reservation))).await;
+}
+
+/// Logs what is held. `ReservationGone` where nothing was logged.
+async fn log_held(
+    context: &CallContext,
+    collection: CollectionId,
+    parts: &[Part],
+    reserved: Vec<Reserved>,
+) -> Result<Outcome, NodeError> {
     let logging = parts.iter().zip(reserved).map(|(part, reserved)| async move {
-        match reserved? {
+        match reserved {
             Reserved::Held => part.group.log_reserved(context, part.reservation).await,
             Reserved::Answered(outcome) => Ok(outcome),
         }

@@ -53,6 +53,7 @@ const fn number(code: ErrorCode) -> u16 {
         ErrorCode::Unavailable => 10,
         ErrorCode::DataCorrupt => 11,
         ErrorCode::Internal => 12,
+        ErrorCode::Partial => 13,
     }
 }
 
@@ -69,6 +70,7 @@ const fn code_of(number: u16) -> ErrorCode {
         9 => ErrorCode::DeadlineExceeded,
         10 => ErrorCode::Unavailable,
         11 => ErrorCode::DataCorrupt,
+        13 => ErrorCode::Partial,
         _ => ErrorCode::Internal,
     }
 }

@@ -10,7 +10,7 @@
 mod arguments;
 mod datasets;
 mod iterations;
-mod output;
+pub(crate) mod output;
 mod progress;
 pub(crate) mod sample;
 mod shardsets;
@@ -23,10 +23,10 @@ use std::time::Duration;
 
 pub(crate) use arguments::command;
 
-const DEFAULT_API_URL: &str = "http://127.0.0.1:7637";
+pub(crate) const DEFAULT_API_URL: &str = "http://127.0.0.1:7637";
 /// In the order in which they count.
-const API_URL_VARIABLES: [&str; 2] = ["LAVANDIN_API_URL", "LAVENDER_DATA_API_URL"];
-const API_KEY_VARIABLES: [&str; 2] = ["LAVANDIN_API_KEY", "LAVENDER_DATA_API_KEY"];
+pub(crate) const API_URL_VARIABLES: [&str; 2] = ["LAVANDIN_API_URL", "LAVENDER_DATA_API_URL"];
+pub(crate) const API_KEY_VARIABLES: [&str; 2] = ["LAVANDIN_API_KEY", "LAVENDER_DATA_API_KEY"];
 
 /// Runs `lavandin client` with its flags.
 pub(crate) fn run(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Result<()> {
@@ -39,7 +39,7 @@ pub(crate) fn run(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>)
     }
 }
 
-fn options(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> ClientOptions {
+pub(crate) fn options(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> ClientOptions {
     let first_of = |names: [&str; 2]| {
         names.into_iter().find_map(|name| variable(name).filter(|value| !value.trim().is_empty()))
     };
@@ -56,7 +56,7 @@ fn options(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Cli
 }
 
 /// A failure in words that say what to do.
-fn explained(error: ClientError) -> Error {
+pub(crate) fn explained(error: ClientError) -> Error {
     let hint = match error.code() {
         ErrorCode::Unauthorized => "; give a key with --api-key id:secret or in LAVANDIN_API_KEY",
         _ if matches!(error, ClientError::Connect { .. }) => {

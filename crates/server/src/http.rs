@@ -5,6 +5,7 @@ mod call;
 mod dialect;
 mod error;
 mod name;
+mod reading;
 mod serve;
 
 pub(crate) use call::{Call, aside, octets, reply, with_type};

@@ -183,6 +183,11 @@ fn of_node(text: &mut Text, app: &App) {
     text.gauge("storage_disk_bytes", "Bytes of logs and segments", node.log_bytes + node.segment_bytes);
     text.gauge("storage_wal_bytes", "Bytes of the log since its last checkpoint", node.log_bytes);
     text.gauge("storage_index_bytes", "Bytes of the indexes", node.index_bytes);
+    text.counter(
+        "group_divergence_total",
+        "Copies that the hourly comparisons of this node's groups found wrong",
+        app.node.divergences(),
+    );
     of_jobs(text, &node.jobs);
 }
 

@@ -15,6 +15,7 @@ mod reads;
 mod records;
 mod searches;
 mod status;
+mod verify;
 
 use crate::app::App;
 use crate::http::{ApiError, Call, Instead, serve, serve_nothing};
@@ -187,6 +188,7 @@ pub(crate) fn all() -> &'static [Route] {
         let groups = [
             status::ROUTES,
             cluster::ROUTES,
+            verify::ROUTES,
             databases::ROUTES,
             collections::ROUTES,
             records::ROUTES,

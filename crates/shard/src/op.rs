@@ -7,7 +7,7 @@
 //!                          behind the first
 //! 4 add, 5 upsert: ids, u8 has_fields, rows * vector_bytes, then (has_fields = 1) for each row
 //!                  u8 0, or u8 1 and a field object
-//! 6 delete, 7 restore: ids
+//! 6 delete, 7 restore: ids          11 allot: u64 start, u32 count
 //! ids     = u32 count, u8 form, then: 0 range: u64 start | 1 integers: count * u64
 //!           | 2 mixed: for each u8 0 and u64, or u8 1, u32 length and UTF-8
 //! schema  = u64 version, u8 element, u32 dim, u8 has_index, then (1) u32 length, mode text,
@@ -31,6 +31,7 @@ const RESTORE: u8 = 7;
 const COMPACT: u8 = 8;
 const ADD_AT: u8 = 9;
 const UPSERT_AT: u8 = 10;
+const ALLOT: u8 = 11;
 
 /// A decoded operation, borrowing from its bytes.
 #[derive(Debug)]
@@ -42,6 +43,7 @@ pub(crate) enum Op<'a> {
     Delete(Ids<'a>),
     Restore(Ids<'a>),
     Compact,
+    Allot { start: u64, count: u32 },
 }
 
 /// The rows of an add or upsert.
@@ -102,6 +104,7 @@ impl<'a> Op<'a> {
             DELETE => Self::Delete(Ids::decode(&mut rest)?),
             RESTORE => Self::Restore(Ids::decode(&mut rest)?),
             COMPACT => Self::Compact,
+            ALLOT => Self::Allot { start: read_u64(&mut rest)?, count: read_u32(&mut rest)? },
             _ => return None,
         })
     }
@@ -177,6 +180,12 @@ pub(crate) fn encode_drop(out: &mut Vec<u8>) {
 
 pub(crate) fn encode_compact(out: &mut Vec<u8>) {
     out.push(COMPACT);
+}
+
+pub(crate) fn encode_allot(start: u64, count: u32, out: &mut Vec<u8>) {
+    out.push(ALLOT);
+    out.extend_from_slice(&start.to_le_bytes());
+    out.extend_from_slice(&count.to_le_bytes());
 }
 
 /// The part of an add or upsert before its vectors, which the caller appends, then the fields.

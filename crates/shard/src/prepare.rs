@@ -144,6 +144,7 @@ pub(crate) fn prepare(
             op::encode_restore(&ids, out);
         }
         Change::Compact => op::encode_compact(out),
+        Change::Allot { start, count } => op::encode_allot(start, count, out),
     }
     check_size(out.len() - start)?;
     collection.pending.staged_one();

@@ -61,6 +61,9 @@ pub enum Change {
     Restore(Vec<RecordId>),
     /// Removes deleted records for good.
     Compact,
+    /// Changes no record: its outcome is `Assigned` with these numbers. Logged under a name of a batch over several groups,
+    /// which is given these ids, so that the batch is given the same ids whenever it is sent again.
+    Allot { start: u64, count: u32 },
 }
 
 /// What a change did.

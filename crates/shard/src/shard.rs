@@ -267,6 +267,7 @@ impl Shard {
             Op::Delete(ids) => Outcome::Count(collection.apply_delete(ids, sequence)),
             Op::Restore(ids) => Outcome::Count(collection.apply_restore(ids, sequence)),
             Op::Compact => Outcome::Count(collection.apply_compact(sequence)),
+            Op::Allot { start, count } => Outcome::Assigned { start, count },
             Op::Open(_) | Op::Drop => Outcome::Count(0),
         };
         collection.pending.applied_one();

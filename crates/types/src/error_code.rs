@@ -25,6 +25,9 @@ pub enum ErrorCode {
     DeadlineExceeded,
     /// The node cannot serve this now (starting, stopping, or a failed disk).
     Unavailable,
+    /// Some groups have logged their part of a change, others perhaps not: complete it by sending it again with its
+    /// request id.
+    Partial,
     /// Stored bytes failed their checksum.
     DataCorrupt,
     /// A defect of this program.
@@ -45,6 +48,7 @@ impl ErrorCode {
             Self::Overloaded => "overloaded",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Unavailable => "unavailable",
+            Self::Partial => "partial",
             Self::DataCorrupt => "data_corrupt",
             Self::Internal => "internal_error",
         }
@@ -61,7 +65,7 @@ impl ErrorCode {
             Self::NotImplemented => 501,
             Self::Overloaded => 429,
             Self::DeadlineExceeded => 504,
-            Self::Unavailable => 503,
+            Self::Unavailable | Self::Partial => 503,
             Self::DataCorrupt | Self::Internal => 500,
         }
     }

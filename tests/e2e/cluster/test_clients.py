@@ -22,6 +22,7 @@ def test_buckets(collection, key, integers, expected):
         ({"error": "id already exists", "code": "invalid_argument"}, REFUSED),
         ({"error": "group sg0 has no live copy", "code": "unavailable"}, REFUSED),
         ({"error": "send it again with the same idempotency key", "code": "unavailable"}, UNKNOWN),
+        ({"error": "the change is done in groups 1", "code": "partial"}, UNKNOWN),
         ({"error": "no outcome", "code": "deadline_exceeded"}, UNKNOWN),
         ({"error": "a defect", "code": "internal_error"}, UNKNOWN),
         ("half an ans", UNKNOWN),

@@ -297,6 +297,14 @@ impl Replicator {
         matches!(&self.role, Role::Primary(primary) if primary.is_confirmed(round))
     }
 
+    /// The commit point, as a follower's primary has told it in this reign.
+    pub fn told(&self) -> Option<SequenceNumber> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader.map(|_| follower.told),
+            Role::Primary(_) => None,
+        }
+    }
+
     /// When the lease ends, on the clock of the caller.
     pub fn lease_until_ms(&self) -> u64 {
         self.lease_until_ms

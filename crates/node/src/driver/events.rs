@@ -1,5 +1,6 @@
 //! What a group's thread is told, and whom it tells things.
 
+use super::Confirmed;
 use crate::error::NodeError;
 use crate::group_state::{GroupOutcome, GroupRequest};
 use crate::reservations::ReservationId;
@@ -53,6 +54,10 @@ pub(crate) enum Event {
     AwaitIndex {
         collection: CollectionId,
         answer: Answer<()>,
+    },
+    /// Whether this copy is still the primary.
+    Confirm {
+        answer: Answer<Confirmed>,
     },
     /// Brings the group in line with the catalogue.
     Align {

@@ -48,6 +48,7 @@ impl Driver {
                 self.checkpoint.paused_until = None;
             }
             Event::AwaitIndex { collection, answer } => self.index_waiters.push((collection, answer)),
+            Event::Confirm { answer } => self.confirm(answer),
             Event::Align { answer } => {
                 let aligned = self.align();
                 self.settle();

@@ -23,7 +23,14 @@ impl Driver {
                 self.replica.copy_mut().keep_recent(if others { RECENT_BYTES_MAX } else { 0 });
                 self.replica.learn(*view, now)
             }
-            News::Message { from, message, records } => self.replica.receive(from, *message, &records, now),
+            News::Message { from, message, records } => {
+                let received = self.replica.receive(from, *message, &records, now);
+                if received.is_ok() && self.replica.is_up_to_date() {
+                    self.publish();
+                    self.serving.show_heard(now);
+                }
+                received
+            }
             News::ProposalEnded => {
                 self.replica.proposal_ended(now);
                 Ok(())

@@ -63,7 +63,15 @@ impl Driver {
         }
     }
 
+    /// Whatever comes under the name of a batch takes the place of what is held for it.
+    fn release_former(&mut self, request_id: RequestId) {
+        for reservation in self.reservations.take_of(request_id) {
+            self.replica.copy_mut().consumer_mut().shard.release(&reservation);
+        }
+    }
+
     fn stage(&mut self, request_id: RequestId, request: GroupRequest, answer: Answer<GroupOutcome>) {
+        self.release_former(request_id);
         let current = match request {
             GroupRequest::Collections(request) => {
                 self.current(request).map(|request| request.map(GroupRequest::Collections))
@@ -104,16 +112,17 @@ impl Driver {
         if self.reservations.holds(id) {
             return Ok(Reserved::Held);
         }
+        self.release_former(request_id);
         self.reservations.check_room()?;
         let shard = &mut self.replica.copy_mut().consumer_mut().shard;
         let reservation = match change {
             Change::Add(batch) => shard.reserve(collection, batch, false)?,
             Change::Upsert(batch) => shard.reserve(collection, batch, true)?,
-            Change::Delete(_) | Change::Restore(_) | Change::Compact => {
+            Change::Delete(_) | Change::Restore(_) | Change::Compact | Change::Allot { .. } => {
                 return Err(NodeError::Internal("only records that are written are reserved"));
             }
         };
-        self.reservations.hold(id, reservation, Instant::now());
+        self.reservations.hold((request_id, id), reservation, Instant::now());
         Ok(Reserved::Held)
     }
 

@@ -154,6 +154,8 @@ fn put_call(call: &GroupCall, out: &mut Vec<u8>) {
         GroupCall::Checkpoint => out.push(15),
         GroupCall::WantMerge(collection) => put_one(16, collection, out),
         GroupCall::AwaitJobs(collection) => put_one(17, collection, out),
+        GroupCall::Confirm => out.push(18),
+        GroupCall::Digests => out.push(19),
     }
 }
 
@@ -198,6 +200,8 @@ fn get_call(from: &mut Reader<'_>) -> Option<GroupCall> {
         15 => GroupCall::Checkpoint,
         16 => GroupCall::WantMerge(Coded::get(from)?),
         17 => GroupCall::AwaitJobs(Coded::get(from)?),
+        18 => GroupCall::Confirm,
+        19 => GroupCall::Digests,
         _ => return None,
     })
 }
@@ -215,6 +219,7 @@ fn put_answer(answer: &GroupAnswer, out: &mut Vec<u8>) {
         GroupAnswer::Found(found) => put_one(9, found, out),
         GroupAnswer::FieldKinds(kinds) => put_one(10, kinds, out),
         GroupAnswer::Statistics(statistics) => put_one(11, statistics, out),
+        GroupAnswer::Digests(digests) => put_one(12, digests, out),
     }
 }
 
@@ -231,6 +236,7 @@ fn get_answer(kind: u8, from: &mut Reader<'_>) -> Option<GroupAnswer> {
         9 => GroupAnswer::Found(Coded::get(from)?),
         10 => GroupAnswer::FieldKinds(Coded::get(from)?),
         11 => GroupAnswer::Statistics(Coded::get(from)?),
+        12 => GroupAnswer::Digests(Coded::get(from)?),
         _ => return None,
     })
 }

@@ -78,7 +78,7 @@ impl Group {
         change: Change,
         reserved: Option<ReservationId>,
     ) -> Result<Outcome, NodeError> {
-        let context = &if self.router.is_alone(self.id) { *context } else { named(context)? };
+        let context = &if self.router.is_alone(self.id) { context.clone() } else { named(context)? };
         let call = GroupCall::Change { collection, change, reserved };
         ask!(self, context, call, GroupAnswer::Outcome(outcome) => outcome)
     }
@@ -227,7 +227,7 @@ impl Group {
         collection: CollectionId,
     ) -> Result<(), NodeError> {
         loop {
-            let context = CallContext { deadline: Instant::now() + JOBS_PATIENCE, ..*context };
+            let context = CallContext { deadline: Instant::now() + JOBS_PATIENCE, ..context.clone() };
             match self.router.call(&context, self.id, GroupCall::AwaitJobs(collection)).await? {
                 GroupAnswer::Waiting => {}
                 GroupAnswer::Done => return Ok(()),
@@ -240,12 +240,12 @@ impl Group {
 /// The context with a request id, under which what is sent again is applied once.
 pub(crate) fn named(context: &CallContext) -> Result<CallContext, NodeError> {
     if context.request_id.is_none() {
-        return Ok(context.with_request_id(RequestId::new(identity::random()?)));
+        return Ok(context.clone().with_request_id(RequestId::new(identity::random()?)));
     }
-    Ok(*context)
+    Ok(context.clone())
 }
 
 /// The context with less time, if it has more.
 pub(crate) fn brief(context: &CallContext, patience: Duration) -> CallContext {
-    CallContext { deadline: context.deadline.min(Instant::now() + patience), ..*context }
+    CallContext { deadline: context.deadline.min(Instant::now() + patience), ..context.clone() }
 }

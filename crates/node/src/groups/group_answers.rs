@@ -6,6 +6,7 @@ use crate::groups::call_codec::{Answered, Header, decode_call, encode_answer};
 use crate::groups::group_call::{GroupAnswer, GroupCall};
 use crate::groups::router::Router;
 use crate::options::CallContext;
+use crate::reading::Reading;
 use bytes::Bytes;
 use lavandin_cluster::CopyState;
 use lavandin_group::GroupError;
@@ -33,7 +34,8 @@ impl Router {
             );
             PeerStatus::new(ErrorCode::InvalidArgument, text)
         })?;
-        let context = CallContext { request_id: header.request_id, deadline };
+        let (request_id, reading) = (header.request_id, Reading::default());
+        let context = CallContext { request_id, deadline, reading };
         let is_read = call.is_read();
         let answer = self.carry_out(&context, &header, call).await;
         let answer = answer.map_err(|error| for_another_node(error, is_read, &header));
@@ -72,6 +74,7 @@ impl Router {
                 let waited = local.execute(context, &catalogue, call);
                 timeout_at(patience.into(), waited).await.unwrap_or(Ok(GroupAnswer::Waiting))?
             }
+            GroupCall::Confirm => self.confirm_here(context, &local).await?,
             call => local.execute(context, &catalogue, call).await?,
         };
         if is_read && header.applied_min.is_none() {
@@ -102,8 +105,9 @@ impl Router {
         };
         let refusal = match header.applied_min {
             Some(applied_min) if call.is_read() => {
-                let knows =
-                    info.state_of(self.node) == Some(CopyState::InSync) && local.applied() >= applied_min;
+                let knows = info.state_of(self.node) == Some(CopyState::InSync)
+                    && local.applied() >= applied_min
+                    && local.serving.may_stand_in();
                 (!knows).then_some("it is behind")
             }
             _ => {

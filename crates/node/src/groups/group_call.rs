@@ -8,6 +8,7 @@ use crate::node_statistics::CollectionStatistics;
 use crate::options::CallContext;
 use crate::reads::Search;
 use crate::reservations::ReservationId;
+use crate::verifying::Digests;
 use lavandin_cluster::Catalogue;
 use lavandin_shard::{Change, FieldKinds, Hit, Outcome, Record, Request, SearchResult, Which};
 use lavandin_types::{CollectionId, RecordId, RequestId};
@@ -59,6 +60,10 @@ pub(crate) enum GroupCall {
     Checkpoint,
     WantMerge(CollectionId),
     AwaitJobs(CollectionId),
+    /// Whether the copy asked is the primary, whatever the clocks say. A router sees to it (`router/confirmation`).
+    Confirm,
+    /// What the copy asked holds.
+    Digests,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +81,7 @@ pub(crate) enum GroupAnswer {
     Found(bool),
     FieldKinds(FieldKinds),
     Statistics(CollectionStatistics),
+    Digests(Digests),
 }
 
 impl GroupCall {
@@ -90,6 +96,7 @@ impl GroupCall {
                 | Self::Contains { .. }
                 | Self::FieldKinds(_)
                 | Self::Statistics(_)
+                | Self::Digests
         )
     }
 
@@ -129,7 +136,7 @@ impl LocalGroup {
                 GroupAnswer::Done
             }
             GroupCall::Drop(collection) => {
-                let unnamed = context.with_request_id(RequestId::NONE);
+                let unnamed = context.clone().with_request_id(RequestId::NONE);
                 GroupAnswer::Outcome(self.propose(&unnamed, Request::Drop { collection }).await?)
             }
             GroupCall::LogSchema(collection) => {
@@ -162,6 +169,7 @@ impl LocalGroup {
             GroupCall::Statistics(collection) => {
                 GroupAnswer::Statistics(self.collection_statistics(collection))
             }
+            GroupCall::Digests => GroupAnswer::Digests(self.digests(context).await?),
             _ => return Err(NodeError::Internal("a write was taken for a read")),
         })
     }

@@ -2,7 +2,7 @@
 //! the pool for long reads.
 
 use crate::clock::Clock;
-use crate::driver::{Alignment, CheckpointState, Driver, Links};
+use crate::driver::{Alignment, CheckpointState, Confirming, Driver, Links};
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
 use crate::group_state::GroupState;
@@ -152,6 +152,7 @@ impl GroupHost {
             failure,
             checkpoint: CheckpointState::default(),
             index_waiters: Vec::new(),
+            confirming: Confirming::default(),
             reservations: Reservations::default(),
             _lock: Arc::clone(&self.lock),
         };

@@ -112,6 +112,11 @@ impl LocalGroup {
         self.serving.check_primary()
     }
 
+    /// Whether it is to be kept out of the in-sync set. A primary is not until it has stopped serving.
+    pub(crate) fn is_damaged(&self) -> bool {
+        (self.ready().is_err() || self.serving.is_damaged()) && self.check_primary().is_err()
+    }
+
     /// The last record that views show.
     pub(crate) fn applied(&self) -> u64 {
         self.serving.applied()

@@ -20,7 +20,8 @@ impl LocalGroup {
         (catalogue, collection): (&Catalogue, CollectionId),
         change: Change,
     ) -> Result<Outcome, NodeError> {
-        if self.shard.view(collection).is_none() && !matches!(change, Change::Add(_) | Change::Upsert(_)) {
+        let needs_records = matches!(change, Change::Delete(_) | Change::Restore(_) | Change::Compact);
+        if needs_records && self.shard.view(collection).is_none() {
             // Nothing was ever written, so there is nothing to delete, restore or remove.
             return Ok(Outcome::Count(0));
         }
@@ -105,7 +106,7 @@ impl LocalGroup {
         else {
             return Ok(());
         };
-        let unnamed = CallContext { request_id: RequestId::NONE, ..*context };
+        let unnamed = CallContext { request_id: RequestId::NONE, ..context.clone() };
         match self.propose(&unnamed, Request::SetSchema { collection, schema }).await {
             // Not open yet: its first write brings the schema along.
             Err(NodeError::Rejected(Rejection::UnknownCollection)) => Ok(()),

@@ -5,11 +5,14 @@
 //!    deadline.
 //! 3. What may have been done is tried again too: reads change nothing, writes are done once under their request id.
 //!    A question that cannot be repeated is answered with `OutcomeUnknown`.
-//! 4. A read that the primary has not answered for a while is put to the other in-sync copies as well. They answer if
-//!    they show every write that was acknowledged through this router.
+//! 4. Who else may answer a read is the caller's choice (`copies`): usually in-sync copies that show every write which was
+//!    acknowledged through this router, once the primary has not answered for a while.
 //!
 //! Deliberately absent: which group has what (`routing`), what a batch over several groups needs
 //! (`writes_over_groups`).
+
+mod confirmation;
+mod copies;
 
 use crate::error::NodeError;
 use crate::groups::call_codec::{Header, decode_answer, encode_call};
@@ -17,7 +20,8 @@ use crate::groups::group_call::{GroupAnswer, GroupCall};
 use crate::groups::remote_calls::RemoteCalls;
 use crate::groups::{GroupHost, LocalGroup};
 use crate::options::CallContext;
-use futures_util::future::{BoxFuture, Either, select, select_ok};
+use crate::reading::Consistency;
+use futures_util::future::{Either, select};
 use lavandin_cluster::GroupInfo;
 use lavandin_consensus::Metadata;
 use lavandin_group::GroupError;
@@ -25,17 +29,16 @@ use lavandin_peer::{CallError, MESSAGE_BYTES_MAX};
 use lavandin_types::{ErrorCode, GroupId, NodeId};
 use std::collections::BTreeMap;
 use std::pin::pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::time::{sleep, timeout_at};
+use tokio::time::timeout_at;
 
 /// Pauses between tries, from the first to those after the fourth.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// How long a group is asked again and again that does not serve: longer than another primary takes to be found.
 const PERSISTENCE: Duration = Duration::from_secs(15);
-/// How long a read waits for the primary alone.
-const PATIENCE: Duration = Duration::from_millis(150);
 
 pub(crate) struct Router {
     pub(crate) node: NodeId,
@@ -44,6 +47,8 @@ pub(crate) struct Router {
     remote: Arc<dyn RemoteCalls>,
     /// By group how far its log was, at its primary, when it answered a write of this router.
     written: Mutex<BTreeMap<GroupId, u64>>,
+    /// Copies that the hourly comparisons found wrong (`verifying`).
+    pub(crate) divergences: AtomicU64,
 }
 
 /// Why a try came to nothing.
@@ -63,7 +68,7 @@ impl Router {
         host: Arc<GroupHost>,
         remote: Arc<dyn RemoteCalls>,
     ) -> Self {
-        Self { node, metadata, host, remote, written: Mutex::default() }
+        Self { node, metadata, host, remote, written: Mutex::default(), divergences: AtomicU64::new(0) }
     }
 
     /// Asks until there is an answer, or the deadline has passed.
@@ -73,17 +78,25 @@ impl Router {
         group: GroupId,
         call: GroupCall,
     ) -> Result<GroupAnswer, NodeError> {
-        if let Some(local) = self.only_copy(group) {
+        let (is_read, reading) = (call.is_read(), &context.reading);
+        let linearizable = is_read && *reading.consistency() == Consistency::Linearizable;
+        if let Some(local) = self.only_copy(group).filter(|_| !linearizable) {
             // There is nobody else to turn to, so nothing is kept for another try.
-            let is_read = call.is_read();
             let answer = local.execute(context, &self.metadata.catalogue(), call).await?;
+            reading.saw(group, local.applied());
             return if is_read { local.check_primary().map(|()| answer) } else { Ok(answer) };
         }
         context.check()?;
-        let persisting = pin!(self.persist(context, group, &call));
-        if !call.is_read() {
-            return persisting.await;
+        if linearizable {
+            self.persist(context, group, &GroupCall::Confirm).await?;
         }
+        if !is_read || linearizable || *reading.consistency() == Consistency::Primary {
+            return self.persist(context, group, &call).await;
+        }
+        if let Some(answer) = self.ask_own_copy(context, group, &call).await {
+            return answer;
+        }
+        let persisting = pin!(self.persist(context, group, &call));
         match select(persisting, pin!(self.ask_other_copies(context, group, &call))).await {
             Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
         }
@@ -96,11 +109,8 @@ impl Router {
         group: GroupId,
         call: &GroupCall,
     ) -> Result<GroupAnswer, NodeError> {
-        self.ask_primary(context, group, call).await.map_err(|failure| match failure {
-            Failure::NotDone(reason) => NodeError::NotServing { group, reason },
-            Failure::Final(error) => error,
-            Failure::Unknown(_) => NodeError::OutcomeUnknown { request_id: context.request_id },
-        })
+        let asked = self.ask_primary(context, group, call).await;
+        asked.map_err(|failure| failure.into_error(context, group))
     }
 
     /// Whether the group has no copy but one here.
@@ -179,6 +189,7 @@ impl Router {
             let seen = written.entry(group).or_default();
             *seen = applied.max(*seen);
         }
+        context.reading.saw(group, applied);
         Ok(answer)
     }
 
@@ -189,7 +200,10 @@ impl Router {
         call: &GroupCall,
     ) -> Result<(u64, GroupAnswer), Failure> {
         let local = self.host.get(group).ok_or_else(|| not_done("its copy on this node is not open"))?;
-        let answer = local.execute(context, &self.metadata.catalogue(), call.clone()).await;
+        let answer = match call {
+            GroupCall::Confirm => self.confirm_here(context, &local).await,
+            call => local.execute(context, &self.metadata.catalogue(), call.clone()).await,
+        };
         let answer = answer.map_err(Failure::of)?;
         if call.is_read() {
             local.check_primary().map_err(Failure::of)?;
@@ -254,67 +268,6 @@ impl Router {
         }
     }
 
-    /// Ends with an answer only: the primary's failure is the one to tell.
-    async fn ask_other_copies(
-        &self,
-        context: &CallContext,
-        group: GroupId,
-        call: &GroupCall,
-    ) -> Result<GroupAnswer, NodeError> {
-        loop {
-            sleep(PATIENCE).await;
-            let catalogue = self.metadata.catalogue();
-            let Some(info) = catalogue.group(group) else { continue };
-            if info.primary == self.node
-                && self.host.get(group).is_some_and(|one| one.check_primary().is_ok())
-            {
-                // It is at work; a second copy would do the same work again.
-                continue;
-            }
-            let applied_min = self.written_to(group);
-            let others = info.in_sync.keys().filter(|node| **node != info.primary);
-            let asked: Vec<BoxFuture<'_, _>> = others
-                .map(|node| -> BoxFuture<'_, _> {
-                    Box::pin(self.ask_copy(context, *node, (info, applied_min), call))
-                })
-                .collect();
-            if !asked.is_empty()
-                && let Ok((answer, _)) = select_ok(asked).await
-            {
-                return answer;
-            }
-        }
-    }
-
-    /// What a copy that need not be the primary answers; errors that any copy would answer with are answers.
-    async fn ask_copy(
-        &self,
-        context: &CallContext,
-        node: NodeId,
-        (info, applied_min): (&GroupInfo, u64),
-        call: &GroupCall,
-    ) -> Result<Result<GroupAnswer, NodeError>, Failure> {
-        let answered = if node == self.node {
-            let local = self.host.get(info.id).filter(|local| local.applied() >= applied_min);
-            let local = local.ok_or_else(|| not_done("its copy on this node is behind"))?;
-            let answer = local.execute(context, &self.metadata.catalogue(), call.clone()).await;
-            answer.map_err(Failure::of)
-        } else {
-            let header = self.header(context, info, Some(applied_min));
-            self.ask_there(context, node, &header, call).await.map(|(_, answer)| answer)
-        };
-        match answered {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(Failure::Final(error)) if error.code() == ErrorCode::InvalidArgument => Ok(Err(error)),
-            Err(failure) => Err(failure),
-        }
-    }
-
-    fn written_to(&self, group: GroupId) -> u64 {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.get(&group).copied().unwrap_or(0)
-    }
-
     pub(crate) fn name_of(&self, group: GroupId) -> String {
         let catalogue = self.metadata.catalogue();
         catalogue.group(group).map_or_else(|| group.to_string(), |info| info.name.clone())
@@ -322,6 +275,14 @@ impl Router {
 }
 
 impl Failure {
+    fn into_error(self, context: &CallContext, group: GroupId) -> NodeError {
+        match self {
+            Self::NotDone(reason) => NodeError::NotServing { group, reason },
+            Self::Final(error) => error,
+            Self::Unknown(_) => NodeError::OutcomeUnknown { request_id: context.request_id },
+        }
+    }
+
     fn of(error: NodeError) -> Self {
         match error {
             NodeError::NotServing { reason, .. } => Self::NotDone(reason),

@@ -4,9 +4,13 @@ use crate::clock::Clock;
 use crate::error::NodeError;
 use lavandin_group::replication::Refusal;
 use lavandin_types::{GroupId, NodeId, PrimaryEpoch, SequenceNumber};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// Longer than another primary takes to be found.
+const SILENCE_MAX: Duration = Duration::from_secs(8);
 
 pub(crate) struct Serving {
     clock: Clock,
@@ -15,8 +19,12 @@ pub(crate) struct Serving {
     applied: AtomicU64,
     /// On the node's clock; 0 while this copy is not the primary, or has not settled what it found.
     primary_until_ms: AtomicU64,
+    /// When the views last showed all that the primary had said to be committed, on the node's clock; 0 for never.
+    heard_ms: AtomicU64,
     /// The primary as this copy knows it; 0 for none.
     primary: AtomicU64,
+    /// Records were found that are not those which the log made. Until the next start.
+    damaged: AtomicBool,
     /// Whether a write would be staged.
     writable: watch::Sender<bool>,
     /// The last record of the log, durable or not.
@@ -30,7 +38,9 @@ impl Serving {
             group,
             applied: AtomicU64::new(0),
             primary_until_ms: AtomicU64::new(0),
+            heard_ms: AtomicU64::new(0),
             primary: AtomicU64::new(0),
+            damaged: AtomicBool::new(false),
             writable: watch::Sender::new(false),
             log_end: Mutex::default(),
         }
@@ -43,6 +53,25 @@ impl Serving {
 
     pub(crate) fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn show_damaged(&self) {
+        self.damaged.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn show_heard(&self, now_ms: u64) {
+        self.heard_ms.store(now_ms, Ordering::Release);
+    }
+
+    /// Whether the views showed, at most so long ago, all that the primary had said to be committed.
+    pub(crate) fn heard_within(&self, staleness: Duration) -> bool {
+        let heard_ms = self.heard_ms.load(Ordering::Acquire);
+        let age_ms = self.clock.now_ms().saturating_sub(heard_ms);
+        heard_ms > 0 && u128::from(age_ms) <= staleness.as_millis()
     }
 
     pub(crate) fn set_primary(&self, until_ms: u64, primary: Option<NodeId>, writable: bool) {
@@ -65,6 +94,12 @@ impl Serving {
 
     pub(crate) fn writable(&self) -> watch::Receiver<bool> {
         self.writable.subscribe()
+    }
+
+    /// Whether the copy may answer in the place of a primary that is slow or away. One that has heard nothing of it for
+    /// long may have been taken out of the in-sync set without knowing.
+    pub(crate) fn may_stand_in(&self) -> bool {
+        self.heard_within(SILENCE_MAX) || self.check_primary().is_ok()
     }
 
     /// Whether what was read before this call is what the primary has: a lease outlasts it, so that no other copy can

@@ -36,8 +36,7 @@ impl Membership {
         let part = (*self.part.borrow()).filter(|_| !self.is_alone())?;
         let report = |local: std::sync::Arc<crate::groups::LocalGroup>| {
             let (epoch, sequence) = local.serving.log_end();
-            // A primary stops serving before it says that it is damaged.
-            let damaged = local.ready().is_err() && local.serving.check_primary().is_err();
+            let damaged = local.is_damaged();
             CopyForm::from(CopyReport { group: local.id, epoch, sequence, damaged, yields: false })
         };
         let copies = self.groups.all().into_iter().map(report).collect();

@@ -22,7 +22,7 @@ fn a_reservation_is_taken_once() {
     let mut reservations = Reservations::default();
     let now = Instant::now();
     let id = ReservationId::new(7);
-    reservations.hold(id, reservation(), now);
+    reservations.hold((RequestId::NONE, id), reservation(), now);
     assert!(reservations.holds(id));
     assert!(reservations.take(id).is_ok());
     assert!(!reservations.holds(id));
@@ -34,8 +34,8 @@ fn what_nobody_comes_back_for_expires() {
     let mut reservations = Reservations::default();
     let now = Instant::now();
     let (first, second) = (ReservationId::new(1), ReservationId::new(2));
-    reservations.hold(first, reservation(), now);
-    reservations.hold(second, reservation(), now + HOLD / 2);
+    reservations.hold((RequestId::NONE, first), reservation(), now);
+    reservations.hold((RequestId::NONE, second), reservation(), now + HOLD / 2);
     assert!(reservations.take_expired(now + HOLD / 2).is_empty());
     assert_eq!(reservations.take_expired(now + HOLD).len(), 1);
     assert!(reservations.take(first).is_err());
@@ -48,9 +48,24 @@ fn their_number_is_bounded() {
     let (reservation, now) = (reservation(), Instant::now());
     for number in 0..RESERVATIONS_MAX {
         reservations.check_room().expect("there is room");
-        reservations.hold(ReservationId::new(number as u128), reservation.clone(), now);
+        let id = ReservationId::new(number as u128);
+        reservations.hold((RequestId::NONE, id), reservation.clone(), now);
     }
     assert!(matches!(reservations.check_room(), Err(NodeError::Overloaded)));
     reservations.take_expired(now + HOLD);
     reservations.check_room().expect("there is room again");
+}
+
+#[test]
+fn a_batch_that_comes_again_takes_the_place_of_its_former_self() {
+    let mut reservations = Reservations::default();
+    let now = Instant::now();
+    let names = [RequestId::new(5), RequestId::NONE, RequestId::new(6)];
+    for (number, name) in names.into_iter().enumerate() {
+        reservations.hold((name, ReservationId::new(number as u128)), reservation(), now);
+    }
+    assert!(reservations.take_of(RequestId::NONE).is_empty());
+    assert_eq!(reservations.take_of(RequestId::new(5)).len(), 1);
+    assert!(reservations.take_of(RequestId::new(5)).is_empty());
+    assert!(!reservations.holds(ReservationId::new(0)) && reservations.holds(ReservationId::new(1)));
 }

@@ -40,6 +40,10 @@ impl<'a> Layout<'a> {
             Change::Delete(ids) => each(self.split_ids(ids), Change::Delete),
             Change::Restore(ids) => each(self.split_ids(ids), Change::Restore),
             Change::Compact => self.table.groups().iter().map(|group| (*group, Change::Compact)).collect(),
+            // It is for one group, whichever is chosen for it.
+            Change::Allot { .. } => {
+                self.table.groups().iter().take(1).map(|one| (*one, change.clone())).collect()
+            }
         }
     }
 

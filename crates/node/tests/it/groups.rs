@@ -211,6 +211,67 @@ async fn allotted_ids_are_given_once_and_skip_what_is_there() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_batch_without_ids_is_given_the_same_ones_again() {
+    let (dir, node) = world_over(3).await;
+    let add = |count: u32, seed| {
+        let vectors = numbers(seed, count as usize * DIM);
+        Change::Add(batch(BatchIds::Assigned { count }, DIM as u32, &vectors))
+    };
+    let named = |name: u128| context().with_request_id(RequestId::new(name));
+    let send = async |node: &Node, name, change| node.change(&named(name), DB, "c", change).await;
+    // Of one record too, whose only part is wherever its id belongs. Names that choose every group.
+    let mut given = Vec::new();
+    for (name, count) in (70u128..).zip([20, 1, 1, 30, 1, 7]) {
+        let first = send(&node, name, add(count, name as u64)).await.unwrap();
+        assert!(matches!(first, Outcome::Assigned { count: told, .. } if told == count), "{first:?}");
+        assert_eq!(send(&node, name, add(count, name as u64)).await.unwrap(), first);
+        given.push((name, count, first));
+    }
+    let before = listed(&node, Which::All).await;
+    assert_eq!(before.len(), 60);
+    let other = send(&node, 70, add(21, 70)).await.unwrap_err();
+    assert_eq!(other.code(), ErrorCode::InvalidArgument);
+    assert!(other.to_string().contains("names a batch of 20 records"), "{other}");
+    // From the log, then from a checkpoint.
+    let mut node = node;
+    for _ in 0..2 {
+        node.shutdown().await.unwrap();
+        drop(node);
+        node = open_with(over(3, dir.path())).await;
+        for (name, count, first) in &given {
+            assert_eq!(send(&node, *name, add(*count, *name as u64)).await.unwrap(), *first);
+        }
+        assert_eq!(listed(&node, Which::All).await, before);
+        node.checkpoint(&context(), DB, "c").await.unwrap();
+    }
+    // Another batch is another batch, and an upsert without ids is remembered as well.
+    let Outcome::Assigned { start, .. } = send(&node, 99, add(3, 5)).await.unwrap() else {
+        panic!("ids were asked for")
+    };
+    assert!(!before.iter().any(|record| record.id == RecordId::Int(start)));
+    let Change::Add(records) = add(4, 6) else { panic!("it is an add") };
+    let first = send(&node, 100, Change::Upsert(records.clone())).await.unwrap();
+    assert_eq!(send(&node, 100, Change::Upsert(records)).await.unwrap(), first);
+    assert_eq!(listed(&node, Which::All).await.len(), 60 + 3 + 4);
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_named_batch_is_not_bound_to_ids_that_are_taken() {
+    let (_dir, node) = world_over(3).await;
+    let vectors = numbers(3, 10 * DIM);
+    let add = Change::Add(batch(BatchIds::Assigned { count: 10 }, DIM as u32, &vectors));
+    let named = |name: u128| context().with_request_id(RequestId::new(name));
+    node.change(&named(1), DB, "c", add.clone()).await.unwrap();
+    change(&node, "c", Change::Add(records(vec![RecordId::Int(15)], 0..1))).await;
+    let first = node.change(&named(2), DB, "c", add.clone()).await.unwrap();
+    assert!(matches!(first, Outcome::Assigned { start, count: 10 } if start > 15), "{first:?}");
+    assert_eq!(node.change(&named(2), DB, "c", add).await.unwrap(), first);
+    assert_eq!(listed(&node, Which::All).await.len(), 21);
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_keeps_all_groups_and_retries_are_applied_once() {
     let (dir, node) = world_over(3).await;
     live(&node).await;

@@ -132,6 +132,7 @@ async fn a_retry_is_applied_once() {
     let add = || Change::Add(batch(BatchIds::Assigned { count: 2 }, 2, &[1.0; 4]));
     let retry = |node: &Arc<Node>| {
         let node = Arc::clone(node);
+        let named = named.clone();
         tokio::spawn(async move { node.change(&named, DB, "c", add()).await })
     };
     let first = Outcome::Assigned { start: 0, count: 2 };

@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn every_code_comes_back_from_its_number() {
-    for wire in 1..=12 {
+    for wire in 1..=13 {
         assert_eq!(number(code_of(wire)), wire);
     }
     assert_eq!(code_of(999), ErrorCode::Internal);

@@ -17,13 +17,13 @@ pub(super) fn list<T: Serialize>(values: &[T]) -> Result<()> {
 }
 
 /// Prints one over several lines.
-pub(super) fn object(value: &impl Serialize) -> Result<()> {
+pub(crate) fn object(value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value).context("the result cannot be shown")?;
     text.push(b'\n');
     print(&text)
 }
 
-fn print(text: &[u8]) -> Result<()> {
+pub(crate) fn print(text: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, header};
 use bytes::Bytes;
-use lavandin_node::{CallContext, NodeError};
+use lavandin_node::{CallContext, NodeError, Reading};
 use lavandin_types::{ErrorCode, RequestId};
 use lavandin_wire::{ReplyWriter, request};
 use percent_encoding::percent_decode_str;
@@ -29,6 +29,7 @@ pub(crate) struct Call {
     pub(crate) request_id: HeaderValue,
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
+    reading: Reading,
     /// In a lock only because a body cannot be shared between threads and a call is.
     body: Mutex<Option<Body>>,
     /// Held until the handler is done with the body.
@@ -39,13 +40,14 @@ impl Call {
     pub(crate) fn new(
         app: Arc<App>,
         route: &'static Route,
-        request_id: HeaderValue,
-        started: Instant,
+        (request_id, started): (HeaderValue, Instant),
+        reading: Reading,
         request: axum::http::Request<Body>,
     ) -> Self {
         let deadline = started + app.config.request_timeout;
         let (parts, body) = request.into_parts();
-        Self { app, route, parts, request_id, started, deadline, body: Mutex::new(Some(body)), share: None }
+        let body = Mutex::new(Some(body));
+        Self { app, route, parts, request_id, started, deadline, reading, body, share: None }
     }
 
     pub(crate) fn query(&self) -> &str {
@@ -54,7 +56,8 @@ impl Call {
 
     /// The node's view of this request.
     pub(crate) fn context(&self) -> Result<CallContext, ApiError> {
-        Ok(CallContext { request_id: self.retry_id()?, deadline: self.deadline })
+        let (request_id, deadline) = (self.retry_id()?, self.deadline);
+        Ok(CallContext { request_id, deadline, reading: self.reading.clone() })
     }
 
     /// A client that may retry names the request with an idempotency key; the same key on another route or other

@@ -74,7 +74,7 @@ impl ApiError {
             ErrorCode::Unauthorized => {
                 headers.insert(header::WWW_AUTHENTICATE, dialect.challenge());
             }
-            ErrorCode::Overloaded | ErrorCode::Unavailable => {
+            ErrorCode::Overloaded | ErrorCode::Unavailable | ErrorCode::Partial => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

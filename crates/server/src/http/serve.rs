@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::auth::Refusal;
 use crate::http::body::drain;
 use crate::http::name::X_REQUEST_ID;
-use crate::http::{ApiError, Call, Dialect};
+use crate::http::{ApiError, Call, Dialect, reading};
 use crate::metrics::Ended;
 use crate::routes::{Access, Route};
 use axum::body::Body;
@@ -22,22 +22,26 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
     let under_way = app.metrics.begin(route.index);
     let path = request.uri().path_and_query().cloned();
     let dialect = Dialect::of(route.path);
-    let outcome = match admit(&app, (route.access, dialect), request.headers(), app.metrics.under_way()) {
+    let admitted = admit(&app, (route.access, dialect), request.headers(), app.metrics.under_way());
+    let outcome = match admitted.and_then(|()| reading::wanted(request.headers())) {
         Err(error) => {
             drain(request.into_body()).await;
             Err(error)
         }
-        Ok(()) if dialect == Dialect::Datasets && app.node.catalogue().nodes().len() > 1 => {
+        Ok(_) if dialect == Dialect::Datasets && app.node.catalogue().nodes().len() > 1 => {
             drain(request.into_body()).await;
             Err(datasets_on_a_cluster())
         }
-        Ok(()) => {
-            let call = Call::new(Arc::clone(&app), route, request_id.clone(), started, request);
+        Ok(reading) => {
+            let named = (request_id.clone(), started);
+            let call = Call::new(Arc::clone(&app), route, named, reading.clone(), request);
             let deadline = tokio::time::Instant::from_std(call.deadline);
-            match tokio::time::timeout_at(deadline, (route.handler)(call)).await {
-                Ok(outcome) => outcome,
-                Err(_) => Err(out_of_time(&app)),
+            let outcome = tokio::time::timeout_at(deadline, (route.handler)(call)).await;
+            let mut outcome = outcome.unwrap_or_else(|_| Err(out_of_time(&app)));
+            if let Ok(response) = &mut outcome {
+                reading::tell(&reading, response);
             }
+            outcome
         }
     };
     let path = path.as_ref().map_or("", |path| path.as_str());

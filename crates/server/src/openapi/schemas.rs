@@ -24,6 +24,7 @@ fn values() -> Value {
         "overloaded",
         "deadline_exceeded",
         "unavailable",
+        "partial",
         "data_corrupt",
         "internal_error",
     ]);
@@ -90,6 +91,17 @@ fn of_cluster() -> Value {
             "last_error": sentence("What is wrong with it"),
         },
     });
+    let verdicts = ["primary", "same", "differs", "damaged", "not_comparable", "unreachable"];
+    let verdict = json!({
+        "type": "object",
+        "required": ["node", "uri", "verdict", "collections"],
+        "properties": {
+            "node": integer, "uri": text,
+            "verdict": {"type": "string", "enum": verdicts},
+            "collections": {"type": "array", "items": text},
+            "reason": sentence("Why it was not compared, or what is damaged"),
+        },
+    });
     json!({
         "ShardGroup": {
             "type": "object",
@@ -102,6 +114,14 @@ fn of_cluster() -> Value {
                 "writable": {"type": "boolean", "nullable": true, "description": "null: not known"},
                 "why_not": sentence("Why it is not writable, or not known to be"),
                 "at_risk": {"type": "boolean", "description": "One more loss may lose acknowledged writes"},
+            },
+        },
+        "GroupVerdict": {
+            "type": "object",
+            "required": ["group", "collections", "records", "copies"],
+            "properties": {
+                "group": text, "collections": integer, "records": integer,
+                "copies": {"type": "array", "items": verdict},
             },
         },
         "ClusterNode": {

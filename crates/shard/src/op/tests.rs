@@ -43,6 +43,23 @@ fn ids_keep_their_kind_and_order_in_every_form() {
 }
 
 #[test]
+fn an_allotment_is_its_numbers_and_changes_nothing() {
+    let mut bytes = Vec::new();
+    encode_allot(300, 7, &mut bytes);
+    assert_eq!(bytes, [11, 44, 1, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0]);
+    assert!(matches!(Op::decode(&bytes), Some(Op::Allot { start: 300, count: 7 })));
+    let mut shard = Shard::open(Arc::new(MemoryDirectory::new()), ShardLimits::default(), None).unwrap();
+    let collection = CollectionId::new(1);
+    assert_eq!(shard.apply(SequenceNumber::new(1), collection, &bytes), Outcome::Count(0));
+    let open = all_kinds().swap_remove(0);
+    shard.apply(SequenceNumber::new(2), collection, &open);
+    let before = shard.digest(collection);
+    let outcome = shard.apply(SequenceNumber::new(3), collection, &bytes);
+    assert_eq!(outcome, Outcome::Assigned { start: 300, count: 7 });
+    assert_eq!(shard.digest(collection), before);
+}
+
+#[test]
 fn a_schema_survives_its_encoding() {
     let schema = Schema {
         version: SchemaVersion::new(3),
@@ -96,6 +113,7 @@ fn all_kinds() -> Vec<Vec<u8>> {
         made(&|out| encode_delete(&mixed, out)),
         made(&|out| encode_restore(&mixed, out)),
         made(&|out| encode_compact(out)),
+        made(&|out| encode_allot(5, 3, out)),
         made(&|out| encode_drop(out)),
     ]
 }

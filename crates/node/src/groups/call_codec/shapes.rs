@@ -5,22 +5,27 @@ use crate::driver::Reserved;
 use crate::node_statistics::CollectionStatistics;
 use crate::reads::Search;
 use crate::reservations::ReservationId;
+use crate::verifying::{DamagedCollection, Digests};
 use bytes::Bytes;
 use lavandin_filter::Kinds;
 use lavandin_shard::{
-    BatchIds, Change, FieldKinds, Hit, Outcome, Places, Record, RecordBatch, SearchProfile, SearchResult,
-    VectorBatch, Which,
+    BatchIds, Change, Digest, FieldKinds, Hit, Outcome, Places, Record, RecordBatch, SearchProfile,
+    SearchResult, VectorBatch, Which,
 };
-use lavandin_types::{CollectionId, ElementType, GroupId, PrimaryEpoch, RecordId, RequestId};
+use lavandin_types::{CollectionId, ElementType, GroupId, PrimaryEpoch, RecordId, RequestId, SequenceNumber};
 
 coded_id!(
     CollectionId: u64,
     GroupId: u64,
     PrimaryEpoch: u64,
+    SequenceNumber: u64,
     RequestId: u128,
     ReservationId: u128,
 );
 
+coded_struct!(Digest { collection: CollectionId, sequence: SequenceNumber, records: u64, hash: u128 });
+coded_struct!(DamagedCollection { collection: CollectionId, reason: String });
+coded_struct!(Digests { digests: Vec<Digest>, damaged: Vec<DamagedCollection> });
 coded_struct!(VectorBatch { element: ElementType, dim: u32, bytes: Bytes });
 coded_struct!(RecordBatch {
     ids: BatchIds,
@@ -201,6 +206,11 @@ impl Coded for Change {
                 ids.put(out);
             }
             Self::Compact => out.push(4),
+            Self::Allot { start, count } => {
+                out.push(5);
+                start.put(out);
+                count.put(out);
+            }
         }
     }
 
@@ -211,6 +221,7 @@ impl Coded for Change {
             2 => Self::Delete(Vec::get(from)?),
             3 => Self::Restore(Vec::get(from)?),
             4 => Self::Compact,
+            5 => Self::Allot { start: u64::get(from)?, count: u32::get(from)? },
             _ => return None,
         })
     }

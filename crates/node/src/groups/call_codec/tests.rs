@@ -3,11 +3,14 @@ use crate::driver::Reserved;
 use crate::node_statistics::CollectionStatistics;
 use crate::reads::Search;
 use crate::reservations::ReservationId;
+use crate::verifying::{DamagedCollection, Digests};
 use lavandin_filter::Kinds;
+use lavandin_shard::Digest;
 use lavandin_shard::{
     BatchIds, Change, FieldKinds, Hit, Outcome, Places, ReadError, Record, RecordBatch, SearchProfile,
     SearchResult, VectorBatch, Which,
 };
+use lavandin_types::SequenceNumber;
 use lavandin_types::{CollectionId, ElementType, ErrorCode, Kind, RecordId};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -63,6 +66,7 @@ fn changes() -> Vec<Change> {
         Change::Delete(vec![RecordId::Int(1), RecordId::from("two")]),
         Change::Restore(vec![RecordId::from("")]),
         Change::Compact,
+        Change::Allot { start: 5, count: 7 },
     ]
 }
 
@@ -88,6 +92,8 @@ fn calls() -> Vec<GroupCall> {
     }));
     let change = changes().swap_remove(0);
     calls.extend([
+        GroupCall::Confirm,
+        GroupCall::Digests,
         GroupCall::Change { collection, change: Change::Compact, reserved: None },
         GroupCall::Reserve { collection, change, reservation },
         GroupCall::LogReserved(reservation),
@@ -154,6 +160,15 @@ fn answers() -> Vec<GroupAnswer> {
         GroupAnswer::Found(true),
         GroupAnswer::FieldKinds(Arc::unwrap_or_clone(fields())),
         GroupAnswer::Statistics(statistics),
+        GroupAnswer::Digests(Digests {
+            digests: vec![Digest {
+                collection: COLLECTION,
+                sequence: SequenceNumber::new(9),
+                records: 7,
+                hash: 0xabcd,
+            }],
+            damaged: vec![DamagedCollection { collection: COLLECTION, reason: "é".to_owned() }],
+        }),
     ]
 }
 

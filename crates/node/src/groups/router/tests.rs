@@ -1,3 +1,4 @@
+use super::copies::PATIENCE;
 use super::*;
 use crate::groups::Group;
 use crate::groups::call_codec::decode_answer;

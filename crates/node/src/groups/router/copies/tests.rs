@@ -1,0 +1,123 @@
+use super::*;
+use crate::groups::Group;
+use crate::groups::two_nodes::{Fault, HERE, THERE, TwoNodes, add, context};
+use crate::reading::{Progress, Reading};
+use lavandin_types::RecordId;
+
+fn any(_: &GroupCall) -> bool {
+    true
+}
+
+fn confirms(call: &GroupCall) -> bool {
+    matches!(call, GroupCall::Confirm)
+}
+
+/// A group whose primary is elsewhere, and that has a copy here.
+struct World {
+    nodes: TwoNodes,
+    id: GroupId,
+    group: Group,
+}
+
+impl World {
+    async fn start() -> Self {
+        let nodes = TwoNodes::start().await;
+        let id = nodes.add_group("both", &[THERE, HERE]).await;
+        let group = nodes.group(id);
+        Self { nodes, id, group }
+    }
+
+    /// Writes a record, and tells what the writer has seen by then.
+    async fn write(&self, id: u64) -> Progress {
+        let context = context().with_reading(Reading::new(Consistency::Session(Progress::new())));
+        self.group.change(&context, self.nodes.collection, add(&[id])).await.expect("it is written");
+        context.reading.progress().expect("it is a session")
+    }
+
+    /// Does on the copy here what was done at the primary.
+    async fn ship(&self, id: u64) {
+        let call =
+            GroupCall::Change { collection: self.nodes.collection, change: add(&[id]), reserved: None };
+        let copy = self.nodes.copy(HERE, self.id);
+        copy.execute(&context(), &self.nodes.metadata.catalogue(), call).await.expect("it is done");
+    }
+
+    /// Whether the record is found, and who answered instead of the primary.
+    async fn find(&self, consistency: Consistency, id: u64) -> (bool, Vec<NodeId>) {
+        let context = context().with_reading(Reading::new(consistency));
+        let found = self.group.contains(&context, self.nodes.collection, RecordId::Int(id)).await;
+        (found.expect("it is answered"), context.reading.answered_by_others())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_copy_here_answers_who_takes_any_and_says_so() {
+    let world = World::start().await;
+    world.write(1).await;
+    let asked = world.nodes.wire.count(any);
+    assert_eq!(world.find(Consistency::Any, 1).await, (false, vec![HERE]));
+    assert_eq!(world.nodes.wire.count(any), asked);
+    assert_eq!(world.find(Consistency::Usual, 1).await, (true, vec![]));
+    assert_eq!(world.find(Consistency::Primary, 1).await, (true, vec![]));
+    world.nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_sees_what_it_has_seen() {
+    let world = World::start().await;
+    let seen = world.write(1).await;
+    assert_eq!(seen.keys().collect::<Vec<_>>(), [&world.id]);
+    assert_eq!(world.find(Consistency::Session(seen.clone()), 1).await, (true, vec![]));
+    assert_eq!(world.find(Consistency::Session(Progress::new()), 1).await, (false, vec![HERE]));
+    world.ship(1).await;
+    assert_eq!(world.find(Consistency::Session(seen), 1).await, (true, vec![HERE]));
+    world.nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_has_not_heard_of_its_primary_lately_does_not_answer_in_its_place() {
+    let world = World::start().await;
+    world.write(1).await;
+    let hour = Consistency::Bounded(Duration::from_secs(3600));
+    assert_eq!(world.find(hour.clone(), 1).await, (true, vec![]), "it has never heard of it");
+    world.nodes.copy(HERE, world.id).serving.show_heard(1);
+    assert_eq!(world.find(hour, 1).await, (false, vec![HERE]));
+    let lately = Consistency::Bounded(Duration::ZERO);
+    assert_eq!(world.find(lately, 1).await, (true, vec![]));
+    world.nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_did_not_ask_for_the_primary_is_answered_without_it() {
+    let world = World::start().await;
+    world.write(1).await;
+    world.ship(1).await;
+    world.nodes.wire.add(any, Fault::Silence);
+    assert_eq!(world.find(Consistency::Usual, 1).await, (true, vec![HERE]));
+    for consistency in [Consistency::Primary, Consistency::Linearizable] {
+        world.nodes.wire.add(any, Fault::Silence);
+        let brief = CallContext::new(PATIENCE * 4).with_reading(Reading::new(consistency));
+        let error = world.group.contains(&brief, world.nodes.collection, RecordId::Int(1)).await;
+        assert_eq!(error.expect_err("nobody answers").code(), ErrorCode::Unavailable);
+    }
+    world.nodes.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linearizable_read_asks_the_metadata_where_no_other_copy_is_in_sync() {
+    let world = World::start().await;
+    world.write(1).await;
+    assert_eq!(world.find(Consistency::Linearizable, 1).await, (true, vec![]));
+    assert_eq!(world.nodes.wire.count(confirms), 1);
+    let near = world.nodes.group(world.nodes.add_group("near", &[HERE]).await);
+    let strict = context().with_reading(Reading::new(Consistency::Linearizable));
+    near.contains(&strict, world.nodes.collection, RecordId::Int(1)).await.expect("it is answered");
+    // A primary that was replaced believes in itself, and is not believed.
+    world.nodes.promote(world.id, HERE).await;
+    let deposed = world.nodes.copy(THERE, world.id);
+    deposed.check_primary().expect("it believes in itself");
+    let refused = world.nodes.there.confirm_here(&context(), &deposed).await;
+    assert!(matches!(refused, Err(NodeError::NotServing { .. })), "{refused:?}");
+    assert_eq!(world.find(Consistency::Linearizable, 1).await, (false, vec![]), "the copy here leads now");
+    world.nodes.stop().await;
+}
