@@ -1,4 +1,4 @@
-//! A client of the API of datasets and iterations, for the command line, tests and benchmarks.
+//! A client of the API of datasets and iterations, and of the cluster's, for the command line, tests and benchmarks.
 //!
 //! One method of [`Client`] is one request. Connections are kept and shared; a request has a time limit, is never
 //! repeated by itself, and ends in the reply's struct of `lavandin_wire::lavender` or in a [`ClientError`] that says
@@ -11,6 +11,7 @@
 
 mod blocking;
 mod client;
+mod cluster;
 mod datasets;
 mod error;
 mod iterations;

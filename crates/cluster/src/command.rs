@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The highest version that `Command::encode` writes.
-pub const COMMAND_VERSION: u8 = 3;
+pub const COMMAND_VERSION: u8 = 4;
 
 /// What a node says of itself when it forms a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,6 +150,16 @@ pub enum Command {
         #[serde(with = "form::node_id")]
         node: NodeId,
     },
+    /// Moves all copies off a node: each to `to`; without it, one copy less of each group is wanted. All of it or
+    /// nothing. Each copy goes once enough others are in sync. If it `retires`, the node is removed when it holds none,
+    /// unless it is given another copy before. Proposed again it does nothing. Answers `Node`.
+    MoveCopies {
+        #[serde(with = "form::node_id")]
+        from: NodeId,
+        #[serde(with = "form::optional")]
+        to: Option<NodeId>,
+        retires: bool,
+    },
     /// Reserves integer ids of a collection for a node; they are given to nobody else, ever. Answers `Ids`.
     LeaseIds {
         #[serde(with = "form::collection_id")]
@@ -267,6 +277,7 @@ impl Command {
             Self::AddGroup(_) => "add_group",
             Self::AddReplica { .. } => "add_replica",
             Self::RemoveReplica { .. } => "remove_replica",
+            Self::MoveCopies { .. } => "move_copies",
             Self::LeaseIds { .. } => "lease_ids",
             Self::SetClusterOptions(_) => "set_cluster_options",
             Self::AppointChores { .. } => "appoint_chores",
@@ -327,7 +338,8 @@ impl Command {
             | Self::RemoveReplica { .. }
             | Self::LeaseIds { .. }
             | Self::SetClusterOptions(_)
-            | Self::AppointChores { .. } => COMMAND_VERSION,
+            | Self::AppointChores { .. } => 3,
+            Self::MoveCopies { .. } => COMMAND_VERSION,
         }
     }
 

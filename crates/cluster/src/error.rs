@@ -188,6 +188,11 @@ pub enum GroupRefusal {
         #[serde(with = "form::node_id")]
         node: NodeId,
     },
+    #[error("{node} holds a copy of it already; choose another node")]
+    AlreadyAMember {
+        #[serde(with = "form::node_id")]
+        node: NodeId,
+    },
     #[error("{node} is not in sync, so that acknowledged writes could be lost")]
     NotInSync {
         #[serde(with = "form::node_id")]

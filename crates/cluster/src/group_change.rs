@@ -141,6 +141,14 @@ impl GroupInfo {
         self.changed()
     }
 
+    /// Adds a copy in place of another member's.
+    pub(crate) fn hand_over(&mut self, from: NodeId, to: NodeId) -> Change {
+        if self.members.contains(&to) {
+            return Err(GroupRefusal::AlreadyAMember { node: to });
+        }
+        self.add_member(to, Some(from))
+    }
+
     /// Removes a copy, or marks it as leaving where it has to hand over first: the primary, and an in-sync copy that
     /// was promised to stay until others are in sync.
     pub(crate) fn remove_member(&mut self, node: NodeId) -> Change {

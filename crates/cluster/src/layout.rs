@@ -7,6 +7,8 @@
 mod compare;
 mod parse;
 
+pub use parse::node_uri;
+
 use crate::command::{GroupSeed, LayoutSeed};
 use crate::options::ClusterOptions;
 use lavandin_types::{ClusterId, ErrorCode, NodeId};

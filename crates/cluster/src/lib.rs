@@ -53,12 +53,14 @@ pub use dataset::{
 pub use error::{CatalogueError, DecodeError, GroupRefusal, NameKind};
 pub use group_info::{CopyState, GroupInfo, Joiner, Revision, StaleReason, UncleanPromotion};
 pub use key::{ApiKey, KeyRole};
-pub use layout::{GroupLayout, LayoutError, ReplicaLayout, StaticLayout};
+pub use layout::{GroupLayout, LayoutError, ReplicaLayout, StaticLayout, node_uri};
 pub use liveness::{Heard, Liveness};
 pub use name::{check_description, check_name};
 pub use node_info::{BootId, LogCondition, NodeInfo, NodeRegistration, NodeRole, StartId, is_intact};
 pub use options::{ClusterOptions, ELECTION_MS_MAX, ELECTION_MS_MIN, OptionsChange};
 pub use reply::Reply;
 pub use snapshot::SNAPSHOT_VERSION;
-pub use supervisor::{Admission, CopyReport, Heartbeat, HeartbeatAnswer, PROPOSAL_MS, RETRY_MS, Supervisor};
+pub use supervisor::{
+    Admission, CopyReport, Heartbeat, HeartbeatAnswer, PROPOSAL_MS, RETRY_MS, Rebuild, Supervisor,
+};
 pub use voters::{VoterChange, desired_voters, voters_of};

@@ -103,6 +103,9 @@ pub struct NodeInfo {
     /// Another store took its address: it comes back only if its own store does.
     #[serde(default)]
     pub lost: bool,
+    /// It gets no more copies, and is removed once it holds none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retiring: bool,
 }
 
 impl NodeInfo {

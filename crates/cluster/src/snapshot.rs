@@ -22,8 +22,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// The version that `Catalogue::encode` writes.
-pub const SNAPSHOT_VERSION: u8 = 3;
+/// The highest version that `Catalogue::encode` writes.
+pub const SNAPSHOT_VERSION: u8 = 4;
+/// The version of a snapshot of which no node retires.
+const VERSION_BEFORE_RETIRING: u8 = 3;
 
 const WHAT: &str = "metadata snapshot";
 
@@ -108,7 +110,8 @@ impl Catalogue {
             chores: self.chores,
             id_ranges: self.id_ranges.clone(),
         };
-        let mut bytes = vec![SNAPSHOT_VERSION];
+        let retiring = snapshot.nodes.iter().any(|node| node.retiring);
+        let mut bytes = vec![if retiring { SNAPSHOT_VERSION } else { VERSION_BEFORE_RETIRING }];
         serde_json::to_writer(&mut bytes, &snapshot)
             .expect("a snapshot has only string keys and writes to memory");
         bytes

@@ -39,6 +39,15 @@ pub struct CopyReport {
     pub damaged: bool,
     /// It leads the group, has stopped serving and waits to be replaced: see `GroupInfo::should_yield`.
     pub yields: bool,
+    /// It is being rebuilt from a snapshot: for whoever watches.
+    pub rebuild: Option<Rebuild>,
+}
+
+/// How much of a snapshot has arrived, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rebuild {
+    pub done: u64,
+    pub total: u64,
 }
 
 /// What a node sends every `ClusterOptions::heartbeat_ms`.
@@ -48,6 +57,8 @@ pub struct Heartbeat {
     pub incarnation: u64,
     /// Every copy that it holds.
     pub copies: Vec<CopyReport>,
+    /// It goes down on purpose: what of it yields never serves again as this incarnation.
+    pub stopping: bool,
 }
 
 /// What to answer to a heartbeat.
@@ -75,6 +86,7 @@ pub enum Admission {
 struct Seen {
     incarnation: u64,
     at_ms: u64,
+    stopping: bool,
     copies: BTreeMap<GroupId, CopyReport>,
 }
 
@@ -83,6 +95,7 @@ struct Seen {
 enum Subject {
     Chores,
     Group(GroupId),
+    Node(NodeId),
 }
 
 #[derive(Clone, Debug)]
@@ -116,7 +129,7 @@ impl Supervisor {
     }
 
     pub fn heartbeat(&mut self, catalogue: &Catalogue, heartbeat: Heartbeat, now_ms: u64) -> HeartbeatAnswer {
-        let Heartbeat { node, incarnation, copies } = heartbeat;
+        let Heartbeat { node, incarnation, copies, stopping } = heartbeat;
         let Some(registered) = catalogue.node(node).map(|info| info.incarnation) else {
             return HeartbeatAnswer::Unknown;
         };
@@ -125,7 +138,7 @@ impl Supervisor {
         }
         let copies =
             copies.into_iter().take(limit::GROUPS_MAX).map(|report| (report.group, report)).collect();
-        self.seen.insert(node, Seen { incarnation, at_ms: now_ms, copies });
+        self.seen.insert(node, Seen { incarnation, at_ms: now_ms, stopping, copies });
         HeartbeatAnswer::Renewed
     }
 
@@ -142,9 +155,17 @@ impl Supervisor {
 
     /// What a node said last of its copy of a group, as the incarnation that is registered now.
     pub fn report(&self, catalogue: &Catalogue, node: NodeId, group: GroupId) -> Option<&CopyReport> {
+        self.seen_now(catalogue, node)?.copies.get(&group)
+    }
+
+    /// Whether a node said that it goes down.
+    fn is_stopping(&self, catalogue: &Catalogue, node: NodeId) -> bool {
+        self.seen_now(catalogue, node).is_some_and(|seen| seen.stopping)
+    }
+
+    fn seen_now(&self, catalogue: &Catalogue, node: NodeId) -> Option<&Seen> {
         let registered = catalogue.node(node)?.incarnation;
-        let seen = self.seen.get(&node).filter(|seen| seen.incarnation == registered)?;
-        seen.copies.get(&group)
+        self.seen.get(&node).filter(|seen| seen.incarnation == registered)
     }
 
     /// The commands to propose now. Each must be `answered`, or counts as lost after [`PROPOSAL_MS`].
@@ -217,6 +238,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
         | Command::AddReplica { group, .. }
         | Command::RemoveReplica { group, .. } => Some(Subject::Group(*group)),
         Command::AppointChores { .. } => Some(Subject::Chores),
+        Command::RemoveNode { node } => Some(Subject::Node(*node)),
         _ => None,
     }
 }

@@ -106,7 +106,7 @@ fn voter_count(data: usize, coordinators: usize, voters_max: u32) -> usize {
     }
 }
 
-/// The registered nodes, the first to vote first.
+/// The registered nodes that stay, the first to vote first.
 fn ranked(catalogue: &Catalogue) -> Vec<NodeId> {
     let members: Vec<&[NodeId]> = catalogue.groups().map(|group| group.members.as_slice()).collect();
     let mut ranked = spread(&members);
@@ -116,7 +116,9 @@ fn ranked(catalogue: &Catalogue) -> Vec<NodeId> {
             ranked.push(node);
         }
     }
-    ranked.retain(|node| catalogue.node(*node).is_some_and(|info| info.is_registered() && !info.lost));
+    ranked.retain(|node| {
+        catalogue.node(*node).is_some_and(|info| info.is_registered() && !info.lost && !info.retiring)
+    });
     ranked
 }
 

@@ -59,6 +59,8 @@ pub struct GroupStatus {
     /// A URI; empty of a node alone, which nobody else reaches.
     pub primary: String,
     pub primary_epoch: u64,
+    /// The primary's copy goes once enough others are in sync; another one is promoted first.
+    pub primary_leaving: bool,
     /// All other copies.
     pub replicas: Vec<ReplicaStatus>,
     /// Copies that hold every acknowledged write, the primary among them.
@@ -83,10 +85,14 @@ pub struct ReplicaStatus {
     pub reason: Option<String>,
     /// It is catching up.
     pub joining: bool,
+    /// It goes once enough others are in sync.
+    pub leaving: bool,
     /// Records that the primary has and it did not when each was heard last.
     pub lag: Option<u64>,
-    /// Of a stale copy: the share of the primary's records that it has, 0 to 1.
+    /// Of a stale copy: the share of the primary's records that it has, or of the snapshot from which it is rebuilt, 0 to 1.
     pub progress: Option<f64>,
+    /// Bytes of that snapshot.
+    pub rebuild_bytes: Option<u64>,
     pub last_error: Option<String>,
 }
 
@@ -100,6 +106,10 @@ pub struct NodeStatus {
     /// `up`, `down`, `silent` (not long enough to be down), `lost` (another disk took its place), `new` (it never
     /// started) or `unknown` (no leader of the metadata says).
     pub state: String,
+    /// It is removed once it holds no copies.
+    pub retiring: bool,
+    /// Copies that it holds.
+    pub copies: u32,
     pub incarnation: u64,
     /// The highest protocol that its program speaks.
     pub protocol: u32,

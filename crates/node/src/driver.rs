@@ -7,18 +7,21 @@
 //! a caller that went away (or a crash) left undone between the two is caught up with now and then.
 //!
 //! - `events`: what it is told; `requests`: staging; `replication`: news of other copies and of the metadata, and what
-//!   is committed; `confirming`: reads that trust no clock; `housekeeping`: checkpoints, jobs, the end.
+//!   is committed; `confirming`: reads that trust no clock; `yielding`: handing over; `housekeeping`: checkpoints, jobs,
+//!   the end.
 
 mod confirming;
 mod events;
 mod housekeeping;
 mod replication;
 mod requests;
+mod yielding;
 
 pub(crate) use confirming::{Confirmed, Confirming};
 pub(crate) use events::{Answer, Event, Links, News, Outside, Reserved};
 pub(crate) use housekeeping::CheckpointState;
 pub(crate) use requests::Alignment;
+pub(crate) use yielding::Yielding;
 
 use crate::clock::Clock;
 use crate::error::NodeError;
@@ -72,6 +75,7 @@ pub(crate) struct Driver {
     pub index_waiters: Vec<(CollectionId, Answer<()>)>,
     pub confirming: Confirming,
     pub reservations: Reservations,
+    pub yielding: Yielding,
     pub alignment: Alignment,
     /// Requests that wait for being committed.
     pub waiting: BTreeMap<SequenceNumber, Vec<Waiting>>,
@@ -123,12 +127,14 @@ impl Driver {
                 self.job_done(done);
             }
             if let Some(answer) = round.stop {
-                break drop(answer.send(self.finish()));
+                drop(answer.send(self.finish()));
+                break;
             }
             self.keep_house();
             self.answer_index_waiters();
             self.answer_confirmed();
         }
+        self.await_jobs();
     }
 
     fn catch_up_with_news(&mut self) {
@@ -142,6 +148,9 @@ impl Driver {
 
     /// How long to wait for something to happen.
     fn pause(&self) -> Duration {
+        if self.yielding.is_settling() {
+            return BUSY_TICK;
+        }
         let replicator = self.replica.replicator();
         let has_others = replicator.view().is_some_and(|view| view.others().next().is_some());
         match replicator.reign().is_some() && has_others {

@@ -72,6 +72,10 @@ pub enum NodeError {
     NoCluster,
     #[error("this node has not been registered with its cluster yet; see that the metadata has a leader")]
     NotRegistered,
+    #[error(
+        "this node was removed from its cluster; stop it, or start it on an empty data directory and add it again"
+    )]
+    Removed,
     /// Some groups were lost while a change was being logged.
     #[error(
         "the change is done in groups {done} and not known to be in {missing} ({reason}); send it again with the same \
@@ -163,6 +167,7 @@ impl NodeError {
             | Self::Unreachable { .. }
             | Self::NoCluster
             | Self::NotRegistered
+            | Self::Removed
             | Self::DataDirectory { .. } => ErrorCode::Unavailable,
             Self::Remote { code, .. } => *code,
             Self::IndexBuild | Self::Internal(_) => ErrorCode::Internal,

@@ -1,6 +1,7 @@
 //! Groups as callers see them: the copies on this node, and several of them asked at once.
 
 mod call_codec;
+mod copy_folders;
 mod group;
 mod group_answers;
 mod group_call;

@@ -25,6 +25,7 @@ mod index;
 mod jobs;
 mod keys;
 mod member;
+mod members;
 mod membership;
 mod node;
 mod node_statistics;
@@ -66,6 +67,7 @@ pub use lavandin_shard::{
     BatchIds, Change, Hit, Outcome, Record, RecordBatch, SearchProfile, VectorBatch, Which,
 };
 pub use lavandin_storage::Durability;
+pub use members::{MemberChange, MembersChanged};
 pub use node::Node;
 pub use node_statistics::{CollectionStatistics, FeedStatistics, JobStatistics, NodeStatistics};
 pub use options::{CallContext, Limits, NodeOptions};

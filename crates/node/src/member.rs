@@ -37,6 +37,14 @@ impl Node {
         self.membership.reopen_wanted()
     }
 
+    /// Has other nodes take over what this one does, as far as they can within `limit`. It is to be closed then: its
+    /// primaries serve nothing any more.
+    pub async fn hand_over(&self, limit: Duration) {
+        let membership = Arc::clone(&self.membership);
+        // The runtime ends with the node only.
+        drop(self.runtime.spawn(async move { membership.hand_over(limit).await }).await);
+    }
+
     /// How the cluster stands as the leader of the metadata knows it; as this node knows it, where none answers in time.
     pub async fn cluster_status(&self, timeout: Duration) -> ClusterStatus {
         self.membership.leader_status(timeout).await

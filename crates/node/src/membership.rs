@@ -10,13 +10,15 @@
 //! 3. *Registered*: its copies run. Another registration of its store ends that.
 //!
 //! - `registration`: the start of a node; `heartbeats`: the lease; `supervision`: what the leader of the metadata does;
-//!   `founding`: what a coordinator does where there is no cluster yet; `answers`: what other nodes are answered;
-//!   `status`: how the cluster stands.
+//!   `founding`: what a coordinator does where there is no cluster yet; `adoption`: taking in a node; `answers`: what other
+//!   nodes are answered; `departures`: handing over before a stop, and copies that go; `status`: how the cluster stands.
 //!
 //! Invariants: no copy hears of the metadata before its node is registered; a lease counts only once the metadata that
 //! the leader had when it granted it is applied here; whoever leads the metadata decides only while it surely leads.
 
+mod adoption;
 mod answers;
+mod departures;
 mod founding;
 mod heartbeats;
 mod registration;
@@ -32,6 +34,7 @@ use crate::identity::Identity;
 use crate::peers::{Mailboxes, Peers, host_and_port};
 use crate::rebuilding::Rebuilding;
 use crate::snapshots::Standing;
+use departures::Departures;
 use lavandin_cluster::{BootId, NodeRole, StartId, Supervisor};
 use lavandin_consensus::Metadata;
 use lavandin_group::replication::Proposal;
@@ -39,10 +42,11 @@ use lavandin_peer::PeerIdentity;
 use lavandin_storage::Directory;
 use lavandin_types::{GroupId, NodeId};
 use std::future::Future;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// How long a primary's proposal may take.
 const PROPOSAL_MAX: Duration = Duration::from_secs(3);
@@ -71,6 +75,11 @@ pub(crate) struct Membership {
     /// Of the term in which this node leads the metadata.
     supervisor: Mutex<Option<Supervisor>>,
     stopping: watch::Sender<bool>,
+    /// The node is about to go down: its primaries are to hand over.
+    stopping_soon: AtomicBool,
+    /// A heartbeat is due at once.
+    beat_now: Notify,
+    departures: Departures,
 }
 
 /// What a membership is made of.
@@ -104,6 +113,9 @@ impl Membership {
             following: tokio::sync::Mutex::default(),
             supervisor: Mutex::default(),
             stopping: watch::Sender::new(false),
+            stopping_soon: AtomicBool::new(false),
+            beat_now: Notify::new(),
+            departures: Departures::default(),
         })
     }
 
@@ -170,8 +182,11 @@ impl Membership {
             if let Err(error) = self.follow_catalogue().await {
                 tracing::error!(%error, "a group's copy cannot be opened");
             }
-            if changes.changed().await.is_err() {
-                return;
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() {
+                    return;
+                },
+                () = self.departures.ended() => {}
             }
         }
     }
@@ -192,8 +207,10 @@ impl Membership {
         let known = self.contacts();
         self.peers.retain(|address| known.iter().any(|(_, uri)| host_and_port(uri) == address));
         let groups: Vec<GroupId> = catalogue.groups_of(part.node).map(|group| group.id).collect();
-        let missing: Vec<GroupId> =
-            groups.iter().copied().filter(|group| self.groups.get(*group).is_none()).collect();
+        self.let_go(&catalogue, &groups);
+        let is_missing =
+            |group: &GroupId| self.groups.get(*group).is_none() && !self.departures.holds(*group);
+        let missing: Vec<GroupId> = groups.iter().copied().filter(is_missing).collect();
         let mut opened = Ok(());
         if !missing.is_empty() {
             let host = Arc::clone(&self.groups);
@@ -207,6 +224,7 @@ impl Membership {
                 local.tell(view);
             }
         }
+        self.ask_to_yield(&catalogue, part);
         opened
     }
 

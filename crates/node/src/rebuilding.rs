@@ -7,9 +7,7 @@ use crate::driver::News;
 use crate::groups::{GroupHost, LocalGroup};
 use crate::options::CallContext;
 use crate::peers::{Peers, method};
-use crate::snapshots::{
-    Offer, Progress, Receiver, Request, SnapshotError, SnapshotSource, Standing, Throttle,
-};
+use crate::snapshots::{Offer, Receiver, Request, SnapshotError, SnapshotSource, Standing, Throttle};
 use bytes::Bytes;
 use lavandin_consensus::Metadata;
 use lavandin_peer::{Lane, PeerStatus};
@@ -75,9 +73,10 @@ impl Rebuilding {
             group,
             node: self.node,
             throttle: Arc::clone(&self.throttle),
-            progress: Arc::new(Progress::default()),
+            progress: Arc::clone(&local.rebuild),
         };
         let fetched = receiver.fetch(standing).await;
+        local.rebuild.end();
         if let Err(error) = &fetched {
             tracing::warn!(event = "rebuild_failed", %group, %from, %error, "fetching a snapshot failed; it is tried again");
             tokio::time::sleep(FAILURE_PAUSE).await;

@@ -44,6 +44,10 @@ impl Reservations {
         if self.held.len() >= RESERVATIONS_MAX { Err(NodeError::Overloaded) } else { Ok(()) }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
     /// Whether what was asked for under `id` is held already.
     pub(crate) fn holds(&self, id: ReservationId) -> bool {
         self.held.contains_key(&id)

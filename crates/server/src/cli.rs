@@ -1,7 +1,7 @@
 //! The command line: which command, and the settings given as flags.
 
 use crate::config::{Kind, Resolved, SETTINGS, ServerConfig, Source, Sources, env_file, parse_switch};
-use crate::{client, cluster_verify, keys, logging, quickstart, run};
+use crate::{client, cluster, keys, logging, quickstart, run};
 use anyhow::{Context, Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use lavandin_node::NodeRole;
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Asked::Quickstart(options) => quickstart::run(options),
         Asked::Keys(flags) => keys::run(&flags),
         Asked::Client(flags) => client::run(&flags, &variable),
-        Asked::Cluster(flags) => cluster_verify::run(&flags, &variable),
+        Asked::Cluster(flags) => cluster::run(&flags, &variable),
     };
     outcome.map_or_else(|error| fail(&error, 1), |()| ExitCode::SUCCESS)
 }
@@ -68,10 +68,7 @@ pub(crate) fn parse(arguments: Vec<OsString>, variable: &dyn Fn(&str) -> Option<
         Some(("serve", flags)) => serve(flags, variable),
         Some(("keys", flags)) => Ok(Asked::Keys(flags.clone())),
         Some(("client", flags)) => Ok(Asked::Client(flags.clone())),
-        Some(("cluster", flags)) => match flags.subcommand() {
-            Some((_, flags)) => Ok(Asked::Cluster(flags.clone())),
-            None => bail!("lavandin cluster wants an action; see --help"),
-        },
+        Some(("cluster", flags)) => Ok(Asked::Cluster(flags.clone())),
         Some(("quickstart", flags)) => Ok(Asked::Quickstart(quickstart::Options {
             data_dir: flags.get_one::<PathBuf>("data_dir").cloned(),
             port: flags.get_one::<u16>("port").copied().unwrap_or(quickstart::PORT),
@@ -212,32 +209,10 @@ fn command() -> Command {
             serve,
             quickstart,
             client::command(),
-            cluster(),
+            cluster::command(),
             keys::command(),
             Command::new("version").about("Print the version"),
         ])
-}
-
-fn cluster() -> Command {
-    let option = |name: &'static str, value: &'static str, help: String| {
-        Arg::new(name).long(name).value_name(value).help(help).global(true)
-    };
-    let variables = |names: [&str; 2]| names.join(", ");
-    let url = format!(
-        "Any node or coordinator [default: {}] [env: {}]",
-        client::DEFAULT_API_URL,
-        variables(client::API_URL_VARIABLES)
-    );
-    let key = format!("The API key [env: {}]", variables(client::API_KEY_VARIABLES));
-    let timeout = option("timeout", "SECONDS", "How long to wait for an answer".to_owned());
-    Command::new("cluster")
-        .about("Look after a cluster")
-        .subcommand_required(true)
-        .arg(option("api-url", "URL", url))
-        .arg(option("api-key", "KEY", key))
-        .arg(timeout.value_parser(clap::value_parser!(u64).range(1..=86_400)))
-        .arg(Arg::new("json").long("json").action(ArgAction::SetTrue).help("Print JSON").global(true))
-        .subcommand(cluster_verify::command())
 }
 
 fn value_name(kind: Kind) -> &'static str {

@@ -19,6 +19,7 @@ mod app;
 mod auth;
 mod cli;
 mod client;
+mod cluster;
 mod cluster_verify;
 mod config;
 mod http;

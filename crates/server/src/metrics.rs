@@ -17,7 +17,7 @@ use text::Text;
 /// The index of requests that no route took.
 pub(crate) const NO_ROUTE: usize = ROUTES_MAX - 1;
 /// Routes that have counters of their own.
-const ROUTES_MAX: usize = 128;
+const ROUTES_MAX: usize = 192;
 /// Status classes 1xx to 5xx.
 const CLASSES: usize = 5;
 

@@ -11,6 +11,7 @@ mod indexes;
 mod keys;
 mod later;
 mod lavender;
+mod members;
 mod reads;
 mod records;
 mod searches;
@@ -189,6 +190,7 @@ pub(crate) fn all() -> &'static [Route] {
             status::ROUTES,
             cluster::ROUTES,
             verify::ROUTES,
+            members::ROUTES,
             databases::ROUTES,
             collections::ROUTES,
             records::ROUTES,

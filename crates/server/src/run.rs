@@ -17,6 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+/// How long a node that is stopped waits for others to take over from it.
+const HAND_OVER_MAX: Duration = Duration::from_secs(1);
 /// Between two attempts to open a node again.
 const REOPEN_PAUSE: Duration = Duration::from_millis(20);
 
@@ -146,9 +148,11 @@ impl Running {
         }
     }
 
-    /// Finishes what is under way, then closes the node.
+    /// Hands over, finishes what is under way, then closes the node. Clients are served meanwhile.
     pub(crate) async fn stop(self) -> Result<()> {
         tracing::info!(event = "stopping", "stopping");
+        self.app.stopping.store(true, Ordering::Relaxed);
+        self.app.node.hand_over(HAND_OVER_MAX).await;
         self.close().await?;
         tracing::info!(event = "stopped", "stopped");
         Ok(())

@@ -93,6 +93,7 @@ impl Catalogue {
             Command::AddGroup(seed) => self.add_group(seed),
             Command::AddReplica { group, node, replaces } => self.add_replica(group, node, replaces),
             Command::RemoveReplica { group, node } => self.remove_replica(group, node),
+            Command::MoveCopies { from, to, retires } => self.move_copies(from, to, retires),
         }
     }
 

@@ -112,6 +112,7 @@ impl Catalogue {
         self.last_group = id;
         let info = Arc::new(info);
         self.groups.insert(id, info.clone());
+        info.members.iter().for_each(|member| self.set_retiring(*member, false));
         Ok(Reply::Group { info, changed: true })
     }
 
@@ -126,7 +127,55 @@ impl Catalogue {
         if !group.members.contains(&node) {
             check_count("copies of one group", group.members.len(), limit::COPIES_MAX)?;
         }
-        self.replace_group(id, |group| group.add_member(node, replaces))
+        let reply = self.replace_group(id, |group| group.add_member(node, replaces))?;
+        self.set_retiring(node, false);
+        Ok(reply)
+    }
+
+    /// Moves what `from` has and what was not on its way elsewhere yet.
+    pub(super) fn move_copies(
+        &mut self,
+        from: NodeId,
+        to: Option<NodeId>,
+        retires: bool,
+    ) -> Result<Reply, CatalogueError> {
+        self.node_or_error(from)?;
+        if let Some(to) = to {
+            self.data_node(to)?;
+        }
+        if retires && self.options.owners.contains(&from) {
+            return Err(CatalogueError::PinnedOwner { node: from });
+        }
+        let mut moved = Vec::new();
+        for group in self.groups_of(from).filter(|group| !group.leaving.contains(&from)) {
+            let mut info = GroupInfo::clone(group);
+            if to.is_some() {
+                check_count("copies of one group", info.members.len(), limit::COPIES_MAX)?;
+            }
+            let change = match to {
+                Some(to) => info.hand_over(from, to),
+                None => info.remove_member(from),
+            };
+            change.map_err(|reason| CatalogueError::NotPossible { group: group.id, reason })?;
+            moved.push(info);
+        }
+        let freed: u64 =
+            moved.iter().filter_map(|info| self.groups.get(&info.id)).map(|old| old.weight()).sum();
+        let weight: u64 = moved.iter().map(GroupInfo::weight).sum();
+        self.check_room(weight, freed)?;
+        self.bytes = self.bytes + weight - freed;
+        self.groups.extend(moved.into_iter().map(|info| (info.id, Arc::new(info))));
+        if retires {
+            self.set_retiring(from, true);
+        }
+        to.into_iter().for_each(|to| self.set_retiring(to, false));
+        Ok(Reply::Node(NodeInfo::clone(self.node_or_error(from)?)))
+    }
+
+    fn set_retiring(&mut self, node: NodeId, retiring: bool) {
+        if let Some(info) = self.node(node).filter(|info| info.retiring != retiring) {
+            self.put_node(NodeInfo { retiring, ..NodeInfo::clone(info) });
+        }
     }
 
     pub(super) fn remove_replica(&mut self, id: GroupId, node: NodeId) -> Result<Reply, CatalogueError> {

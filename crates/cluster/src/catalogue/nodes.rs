@@ -146,6 +146,7 @@ impl Catalogue {
             start_id: new.start_id,
             protocol: new.protocol,
             lost: false,
+            retiring: present.retiring,
         };
         let freed = self.node(node.id).map_or(0, |known| known.weight());
         self.check_room(node.weight(), freed)?;
@@ -192,7 +193,7 @@ impl Catalogue {
         }
     }
 
-    fn put_node(&mut self, node: NodeInfo) {
+    pub(super) fn put_node(&mut self, node: NodeInfo) {
         self.bytes += node.weight();
         if let Some(replaced) = self.nodes.insert(node.id, Arc::new(node)) {
             self.bytes -= replaced.weight();
@@ -233,6 +234,7 @@ fn seat(id: NodeId, address: String) -> NodeInfo {
         start_id: Default::default(),
         protocol: 0,
         lost: false,
+        retiring: false,
     }
 }
 

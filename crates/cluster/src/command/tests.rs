@@ -63,6 +63,22 @@ fn version_3_stays_readable() {
     }
 }
 
+/// What version 4 added; likewise never edited.
+const VERSION_4: &[&str] = &[
+    r#"{"move_copies":{"from":3,"to":4,"retires":false}}"#,
+    r#"{"move_copies":{"from":3,"to":null,"retires":true}}"#,
+];
+
+#[test]
+fn version_4_stays_readable() {
+    for json in VERSION_4 {
+        let stored = [&[4], json.as_bytes()].concat();
+        let command = Command::decode(&stored).unwrap();
+        assert_eq!(command.encode(), stored, "the bytes changed without a new version");
+        assert!(json.starts_with(&format!("{{\"{}\"", command.name())), "{json}");
+    }
+}
+
 #[test]
 fn a_registration_of_version_1_says_nothing_more() {
     let Ok(Command::RegisterNode(new)) = Command::decode(&[&[1], VERSION_1[1].as_bytes()].concat()) else {

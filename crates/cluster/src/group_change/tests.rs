@@ -14,6 +14,7 @@ fn node(id: u64, incarnation: u64) -> NodeInfo {
         start_id: Default::default(),
         protocol: 0,
         lost: false,
+        retiring: false,
     }
 }
 

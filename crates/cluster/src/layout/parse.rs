@@ -126,20 +126,22 @@ fn read_group(index: usize, group: Group, warnings: &mut Vec<String>) -> Result<
 }
 
 fn read_uri(group: &str, uri: &str) -> Result<String, LayoutError> {
-    let plain_uri = plain(uri);
     let not_a_uri = || LayoutError::NotAUri { place: format!("group {group:?}"), uri: uri.to_owned() };
-    let authority = ["http://", "https://"].iter().find_map(|scheme| plain_uri.strip_prefix(scheme));
-    let authority = authority.ok_or_else(not_a_uri)?;
+    node_uri(uri).ok_or_else(not_a_uri)
+}
+
+/// The URI of a node as the catalogue has it, if it is one: http or https, a host, a port.
+pub fn node_uri(uri: &str) -> Option<String> {
+    let plain_uri = plain(uri);
+    let authority = ["http://", "https://"].iter().find_map(|scheme| plain_uri.strip_prefix(scheme))?;
     let (host, port) = match authority.rsplit_once(':') {
         Some(parts) if !authority.ends_with(']') => parts,
         _ => (authority, "80"),
     };
     let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
     let fits = !host.is_empty() && host.bytes().all(is_host) && plain_uri.len() <= limit::ADDRESS_BYTES_MAX;
-    if !fits || port.parse::<u16>().ok().is_none_or(|port| port == 0) {
-        return Err(not_a_uri());
-    }
-    Ok(plain_uri.to_owned())
+    let is_port = port.parse::<u16>().is_ok_and(|port| port > 0);
+    (fits && is_port).then(|| plain_uri.to_owned())
 }
 
 /// What is wrong with the parts together.

@@ -143,6 +143,18 @@ fn version_3_stays_readable() {
     }
 }
 
+/// Version 4 marks nodes that retire, and is written only where there is one.
+#[test]
+fn version_4_stays_readable() {
+    let json = VERSION_3.replacen(r#""lost":false"#, r#""lost":false,"retiring":true"#, 1);
+    let mut catalogue = with_a_shape();
+    let mut retires = NodeInfo::clone(&catalogue.nodes[&NodeId::new(1)]);
+    retires.retiring = true;
+    catalogue.nodes.insert(retires.id, std::sync::Arc::new(retires));
+    assert_eq!(catalogue.encode(), bytes(4, &json), "the bytes changed without a new version");
+    assert_eq!(Catalogue::decode(&bytes(4, &json)).unwrap(), catalogue);
+}
+
 /// Contradictions in the shape of the cluster.
 #[test]
 fn groups_that_contradict_themselves_are_refused() {

@@ -2,21 +2,25 @@
 //!
 //! 1. Its primary is down, reports damage or yields: promote the best other in-sync copy that is up.
 //! 2. It is suspect: if all copies are up and none holds more than the primary, lift the suspicion; else wait.
-//! 3. An in-sync replica reports damage: shrink.
+//! 3. An in-sync replica reports damage, or its node goes down: shrink.
 //! 4. The joining copy is down, damaged or leaving: drop it.
 //! 5. Fewer copies than wanted are in sync: let the stale copy join that holds most.
 //! 6. Enough copies are in sync: remove those that are leaving.
 //! 7. A copy is missing, or its node was down for too long: put one on a spare node (a data node without copies).
+//!
+//! A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
+//! already, as soon as it has stopped serving: nobody has to wait for its silence.
 
 use super::{CopyReport, Subject, Supervisor, subject_of};
 use crate::catalogue::Catalogue;
 use crate::command::Command;
 use crate::group_info::{GroupInfo, StaleReason};
 use crate::liveness::Liveness;
-use crate::node_info::NodeRole;
+use crate::node_info::{NodeInfo, NodeRole};
 use lavandin_types::{NodeId, PrimaryEpoch, SequenceNumber};
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Everything that a decision looks at.
 struct View<'a> {
@@ -36,6 +40,7 @@ impl Supervisor {
         if !self.pending.contains_key(&Subject::Chores) {
             commands.extend(view.chores());
         }
+        commands.extend(view.retired());
         for group in catalogue.groups().filter(|group| !self.pending.contains_key(&Subject::Group(group.id)))
         {
             commands.extend(view.group(group));
@@ -59,7 +64,7 @@ impl View<'_> {
         if !self.is_up(group.primary) {
             return None;
         }
-        self.damaged_replica(group)
+        self.lost_replica(group)
             .or_else(|| self.failed_joiner(group))
             .or_else(|| self.next_joiner(group))
             .or_else(|| self.departure(group))
@@ -67,7 +72,8 @@ impl View<'_> {
     }
 
     fn needs_another_primary(&self, group: &GroupInfo) -> bool {
-        let yields = |report: &CopyReport| report.yields && group.should_yield();
+        let yields =
+            |report: &CopyReport| report.yields && (group.should_yield() || self.is_stopping(group.primary));
         self.liveness.is_down(self.catalogue, group.primary)
             || self.report(group, group.primary).is_some_and(|report| report.damaged || yields(report))
     }
@@ -81,6 +87,7 @@ impl View<'_> {
                 && group.in_sync.contains_key(node)
                 && group.in_sync.get(node).copied() == registered
                 && self.is_up(*node)
+                && !self.is_stopping(*node)
                 && !self.is_damaged(group, *node)
         };
         let heirs = group.members.iter().copied().filter(eligible);
@@ -100,10 +107,16 @@ impl View<'_> {
             .then(|| Command::Promote { group: group.id, expected: group.revision(), primary })
     }
 
-    fn damaged_replica(&self, group: &GroupInfo) -> Option<Command> {
+    /// Writes need not wait until its silence is noticed.
+    fn lost_replica(&self, group: &GroupInfo) -> Option<Command> {
+        let goes = |node: &NodeId| self.is_stopping(*node) && !self.is_stopping(group.primary);
         let mut replicas = group.in_sync.keys().copied().filter(|node| *node != group.primary);
-        let remove = replicas.find(|node| self.is_damaged(group, *node))?;
-        let (expected, reason) = (group.revision(), StaleReason::Damaged);
+        let remove = replicas.find(|node| self.is_damaged(group, *node) || goes(node))?;
+        let reason = match self.is_damaged(group, remove) {
+            true => StaleReason::Damaged,
+            false => StaleReason::Restarted,
+        };
+        let expected = group.revision();
         Some(Command::ShrinkGroup { group: group.id, expected, remove, reason })
     }
 
@@ -111,6 +124,7 @@ impl View<'_> {
         let node = group.joiner?.node;
         let failed = self.liveness.is_down(self.catalogue, node)
             || self.is_damaged(group, node)
+            || self.is_stopping(node)
             || group.leaving.contains(&node);
         failed.then(|| Command::DropJoiner { group: group.id, expected: group.revision() })
     }
@@ -122,6 +136,7 @@ impl View<'_> {
         let eligible = |node: &NodeId| {
             group.stale.contains_key(node)
                 && self.is_up(*node)
+                && !self.is_stopping(*node)
                 && !self.is_damaged(group, *node)
                 && !self.supervisor.joined_ms.contains_key(&(group.id, *node))
         };
@@ -148,6 +163,14 @@ impl View<'_> {
         }
         let node = self.spares.pop_first()?;
         Some(Command::AddReplica { group: group.id, node, replaces: dead.filter(|_| !missing) })
+    }
+
+    /// Nodes whose copies have all moved away.
+    fn retired(&self) -> Vec<Command> {
+        let is_empty = |node: NodeId| self.catalogue.groups_of(node).next().is_none();
+        let retired = self.catalogue.nodes().filter(|info| info.retiring && is_empty(info.id));
+        let idle = retired.filter(|info| !self.supervisor.pending.contains_key(&Subject::Node(info.id)));
+        idle.map(|info| Command::RemoveNode { node: info.id }).collect()
     }
 
     /// A live coordinator before any other node; who does them keeps them while alive.
@@ -179,13 +202,21 @@ impl View<'_> {
                 _ => None,
             })
             .collect();
-        let data = self.catalogue.nodes().filter(|node| node.role == NodeRole::Data).map(|node| node.id);
+        let stays = |node: &&Arc<NodeInfo>| node.role == NodeRole::Data && !node.retiring;
+        let data = self.catalogue.nodes().filter(stays).map(|node| node.id);
         let free = |node: &NodeId| self.catalogue.groups_of(*node).next().is_none();
-        data.filter(|node| !promised.contains(node) && free(node) && self.is_up(*node)).collect()
+        data.filter(|node| {
+            !promised.contains(node) && free(node) && self.is_up(*node) && !self.is_stopping(*node)
+        })
+        .collect()
     }
 
     fn is_up(&self, node: NodeId) -> bool {
         self.liveness.is_up(self.catalogue, node)
+    }
+
+    fn is_stopping(&self, node: NodeId) -> bool {
+        self.supervisor.is_stopping(self.catalogue, node)
     }
 
     fn is_damaged(&self, group: &GroupInfo, node: NodeId) -> bool {

@@ -7,6 +7,7 @@ use super::*;
 use crate::group_info::{CopyState, StaleReason};
 use crate::node_info::NodeRole;
 use crate::options::OptionsChange;
+use std::collections::BTreeSet;
 use world::{GROUP, World, node};
 
 /// Three copies in sync, and the supervisor of a leader that has been there for a minute.
@@ -141,7 +142,7 @@ fn a_restart_before_the_detection_is_another_epoch_and_no_promotion() {
 #[test]
 fn heartbeats_of_an_earlier_start_are_refused_and_keep_nobody_alive() {
     let mut world = settled();
-    let zombie = Heartbeat { node: node(1), incarnation: 1, copies: Vec::new() };
+    let zombie = Heartbeat { node: node(1), incarnation: 1, copies: Vec::new(), stopping: false };
     world.kill(1);
     world.run(500);
     world.start(1);
@@ -241,6 +242,75 @@ fn a_live_primary_is_not_replaced_before_it_yields() {
     world.yields = true;
     world.run(1_000);
     assert_eq!(world.group().primary, node(2));
+}
+
+/// A planned stop costs no detection time.
+#[test]
+fn a_primary_that_goes_down_hands_over_once_it_has_stopped() {
+    let mut world = settled();
+    let process = world.nodes.get_mut(&node(1)).unwrap();
+    process.stopping = true;
+    world.yields = false;
+    world.run(2_000);
+    assert_eq!(world.group().primary, node(1), "it still serves");
+    world.yields = true;
+    world.run(600);
+    assert_eq!(world.group().primary, node(2));
+    world.kill(1);
+    world.run(10_000);
+    assert_eq!(world.proposed, ["promote g1 n2"], "it does not join before it is back");
+    world.start(1);
+    world.run(5_000);
+    assert_eq!(world.group().in_sync.len(), 3);
+}
+
+#[test]
+fn writes_do_not_wait_for_a_replica_that_goes_down() {
+    let mut world = settled();
+    world.nodes.get_mut(&node(3)).unwrap().stopping = true;
+    world.run(600);
+    assert_eq!(world.group().state_of(node(3)), Some(CopyState::Stale(StaleReason::Restarted)));
+    assert_eq!(world.proposed, ["shrink_group g1 n3"]);
+}
+
+/// Where all go down at once, every copy stays in sync.
+#[test]
+fn nothing_moves_between_nodes_that_all_go_down() {
+    let mut world = settled();
+    world.nodes.values_mut().for_each(|process| process.stopping = true);
+    world.run(5_000);
+    assert_eq!(world.proposed, [] as [&str; 0]);
+}
+
+#[test]
+fn a_retiring_node_is_removed_once_its_copies_have_moved() {
+    let mut world = World::new(5, &[&[1, 2], &[2, 1]]);
+    world.run(10_000);
+    world.proposed.clear();
+    let retire = Command::MoveCopies { from: node(1), to: Some(node(3)), retires: true };
+    world.catalogue.apply(retire.clone()).unwrap();
+    world.catalogue.apply(retire).unwrap();
+    world.run(10_000);
+    assert_eq!(world.catalogue.node(node(1)), None);
+    for group in world.catalogue.groups() {
+        assert_eq!(group.members.iter().collect::<BTreeSet<_>>(), [&node(2), &node(3)].into());
+        assert_eq!((group.in_sync.len(), group.rf), (2, 2));
+    }
+    assert_eq!(world.proposed.iter().filter(|text| text.starts_with("remove_node")).count(), 1);
+}
+
+/// Nobody is given a copy in order to leave.
+#[test]
+fn a_retiring_node_is_no_spare() {
+    let mut world = World::new(4, &[&[1, 2], &[4]]);
+    world.run(10_000);
+    // Without another copy its last one cannot go, and it stays.
+    let replace = Command::MoveCopies { from: node(4), to: Some(node(3)), retires: true };
+    world.grows = false;
+    world.catalogue.apply(replace).unwrap();
+    world.kill(2);
+    world.run(620_000);
+    assert_eq!(world.group().members, [1, 2].map(node));
 }
 
 #[test]

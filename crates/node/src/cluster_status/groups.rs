@@ -1,7 +1,7 @@
 //! Shard groups and their copies in a status.
 
 use super::{GroupStatus, Observed, ReplicaStatus, place};
-use lavandin_cluster::{CopyReport, CopyState, GroupInfo};
+use lavandin_cluster::{CopyReport, CopyState, GroupInfo, Rebuild};
 use lavandin_types::NodeId;
 
 const UNKNOWN: &str = "no leader of the metadata answers, so that nobody knows which nodes are alive";
@@ -17,6 +17,7 @@ pub(super) fn status(observed: &Observed<'_>, group: &GroupInfo) -> GroupStatus 
         name: group.name.clone(),
         primary: catalogue.node(group.primary).map(|node| node.address.clone()).unwrap_or_default(),
         primary_epoch: group.epoch.get(),
+        primary_leaving: group.leaving.contains(&group.primary),
         replicas: others.map(|member| replica(observed, group, *member)).collect(),
         in_sync: group.in_sync.len() as u32,
         copies_wanted: group.rf,
@@ -37,10 +38,12 @@ fn replica(observed: &Observed<'_>, group: &GroupInfo, member: NodeId) -> Replic
         state: if in_sync { "active" } else { "stale" }.to_owned(),
         reason: reason(group, state),
         joining: state == Some(CopyState::Joining),
+        leaving: group.leaving.contains(&member),
         lag: of_primary
             .zip(own)
             .map(|(primary, own)| primary.sequence.get().saturating_sub(own.sequence.get())),
         progress: of_primary.zip(own).filter(|_| !in_sync).map(|(primary, own)| share(primary, own)),
+        rebuild_bytes: own.and_then(|own| own.rebuild).map(|rebuild| rebuild.total),
         last_error: last_error(observed, member, own),
     }
 }
@@ -59,6 +62,9 @@ fn reason(group: &GroupInfo, state: Option<CopyState>) -> Option<String> {
 
 /// 0 to 1.
 fn share(primary: &CopyReport, own: &CopyReport) -> f64 {
+    if let Some(Rebuild { done, total }) = own.rebuild {
+        return done as f64 / total.max(1) as f64;
+    }
     match primary.sequence.get() {
         0 => 1.0,
         all => own.sequence.get().min(all) as f64 / all as f64,

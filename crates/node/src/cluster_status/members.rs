@@ -18,6 +18,8 @@ pub(super) fn status(observed: &Observed<'_>, info: &NodeInfo) -> NodeStatus {
         }
         .to_owned(),
         state: state(observed, info).to_owned(),
+        retiring: info.retiring,
+        copies: observed.catalogue.groups_of(info.id).count() as u32,
         incarnation: info.incarnation,
         protocol: info.protocol,
         silent_seconds: silent_ms.filter(|_| info.is_registered()).map(seconds),

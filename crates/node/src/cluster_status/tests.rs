@@ -1,6 +1,6 @@
 use super::*;
 use lavandin_cluster::{
-    ClusterOptions, Command, GroupSeed, Heard, LayoutSeed, NodeRegistration, NodeRole, StaleReason,
+    ClusterOptions, Command, GroupSeed, Heard, LayoutSeed, NodeRegistration, NodeRole, Rebuild, StaleReason,
 };
 use lavandin_consensus::PeerStatus;
 use lavandin_types::{ClusterId, PrimaryEpoch, SequenceNumber, StoreId};
@@ -92,7 +92,7 @@ impl World {
 
     fn report(&mut self, group: GroupId, id: u64, sequence: u64) {
         let (epoch, sequence) = (PrimaryEpoch::new(1), SequenceNumber::new(sequence));
-        let report = CopyReport { group, epoch, sequence, damaged: false, yields: false };
+        let report = CopyReport { group, epoch, sequence, damaged: false, yields: false, rebuild: None };
         self.reports.insert((node(id), group), report);
     }
 
@@ -156,6 +156,24 @@ fn a_cluster_in_order_says_so() {
     assert_eq!(versions, [Some(40), Some(38), Some(38)]);
     assert!(status.nodes.iter().all(|node| node.state == "up" && node.silent_seconds == Some(0.1)));
     assert_eq!((status.nodes[4].role.as_str(), status.nodes[4].protocol), ("coordinator", 1));
+}
+
+#[test]
+fn changes_of_members_are_shown() {
+    let mut world = World::quick_start();
+    let retire = Command::MoveCopies { from: node(1), to: Some(node(3)), retires: true };
+    world.catalogue.apply(retire).unwrap();
+    world.report(SG0, 1, 200);
+    world.report(SG0, 3, 0);
+    let rebuild = Some(Rebuild { done: 30, total: 40 });
+    world.reports.get_mut(&(node(3), SG0)).unwrap().rebuild = rebuild;
+    let status = world.status();
+    let sg0 = &status.shard_groups[0];
+    assert!(sg0.primary_leaving && !sg0.replicas[0].leaving);
+    let new = &sg0.replicas[1];
+    assert_eq!((new.uri.as_str(), new.progress, new.rebuild_bytes), (uri(3).as_str(), Some(0.75), Some(40)));
+    let nodes: Vec<_> = status.nodes.iter().map(|node| (node.retiring, node.copies)).collect();
+    assert_eq!(nodes, [(true, 1), (false, 1), (false, 2), (false, 1), (false, 0)]);
 }
 
 #[test]

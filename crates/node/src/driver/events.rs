@@ -77,6 +77,10 @@ pub(crate) enum News {
         message: Box<Message>,
         records: Bytes,
     },
+    /// Whether another copy is to take over as soon as this one has stopped serving.
+    Yield {
+        wanted: bool,
+    },
     /// A proposal had an answer, of whatever kind.
     ProposalEnded,
     /// What became of `Outside::fetch_snapshot`.

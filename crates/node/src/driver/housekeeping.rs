@@ -193,6 +193,13 @@ impl Driver {
         }
     }
 
+    /// Waits until nobody works on its files any more: the folder may be removed then, or used again.
+    pub(super) fn await_jobs(self) {
+        let Self { results, results_to, .. } = self;
+        drop(results_to);
+        results.iter().for_each(drop);
+    }
+
     /// The last act: everything onto stable storage. What was staged and is not committed may be yet, by another copy.
     pub(super) fn finish(&mut self) -> Result<(), NodeError> {
         self.forget_waiting();

@@ -23,6 +23,10 @@ impl Driver {
                 self.replica.copy_mut().keep_recent(if others { RECENT_BYTES_MAX } else { 0 });
                 self.replica.learn(*view, now)
             }
+            News::Yield { wanted } => {
+                self.yielding.ask(wanted);
+                Ok(())
+            }
             News::Message { from, message, records } => {
                 let received = self.replica.receive(from, *message, &records, now);
                 if received.is_ok() && self.replica.is_up_to_date() {
@@ -150,16 +154,20 @@ impl Driver {
     fn show(&mut self) {
         self.publish();
         let now = self.now();
+        let yields = self.has_yielded();
         let replicator = self.replica.replicator();
-        let until_ms = match replicator.can_read_as_primary(now) && self.failure.borrow().is_none() {
+        let serves = replicator.can_read_as_primary(now) && !yields;
+        let until_ms = match serves && self.failure.borrow().is_none() {
             true if self.lease.is_alone() => u64::MAX,
             true => replicator.lease_until_ms(),
             false => 0,
         };
         let primary = replicator.view().map(|view| view.primary);
         let last = self.replica.copy().last();
-        let writable = replicator.can_write(now).is_ok();
+        let writable = replicator.can_write(now).is_ok() && !self.yielding.is_wanted();
         self.serving.set_primary(until_ms, primary, writable);
+        // Whoever hears of it may promote another copy at once.
+        self.serving.show_yield(yields);
         self.serving.show_log(last.epoch, last.sequence);
     }
 

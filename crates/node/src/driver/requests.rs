@@ -31,14 +31,20 @@ impl Driver {
         while let Some(current) = event.take() {
             taken += 1;
             match current {
-                Event::Propose { request_id, request, answer } => self.stage(request_id, *request, answer),
+                Event::Propose { request_id, request, answer } => match self.check_takes_requests() {
+                    Ok(()) => self.stage(request_id, *request, answer),
+                    Err(error) => drop(answer.send(Err(error))),
+                },
                 Event::Reserve { request_id, reservation, collection, change, answer } => {
                     // A caller that has gone away leaves a reservation that runs out.
-                    let reserved = self.reserve((request_id, reservation), collection, *change);
+                    let reserved = self.check_takes_requests();
+                    let reserved =
+                        reserved.and_then(|()| self.reserve((request_id, reservation), collection, *change));
                     drop(answer.send(reserved));
                 }
                 Event::LogReserved { request_id, reservation, answer } => {
-                    match self.reservations.take(reservation) {
+                    let held = self.check_takes_reserved();
+                    match held.and_then(|()| self.reservations.take(reservation)) {
                         Ok(reservation) => {
                             let request = GroupRequest::Collections(Request::Reserved(reservation));
                             self.stage(request_id, request, answer);
@@ -167,6 +173,7 @@ impl Driver {
         if self.replica.replicator().reign().is_none() {
             return Ok(());
         }
+        self.check_takes_requests()?;
         self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
         self.alignment.changes.borrow_and_update();
         self.alignment.last = Instant::now();

@@ -2,11 +2,11 @@
 //! the pool for long reads.
 
 use crate::clock::Clock;
-use crate::driver::{Alignment, CheckpointState, Confirming, Driver, Links};
+use crate::driver::{Alignment, CheckpointState, Confirming, Driver, Links, Yielding};
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
 use crate::group_state::GroupState;
-use crate::groups::{Lease, LocalGroup, Serving};
+use crate::groups::{Lease, LocalGroup, Serving, copy_folders};
 use crate::jobs::{JobBoard, Lanes};
 use crate::options::NodeOptions;
 use crate::pool::Pool;
@@ -16,7 +16,8 @@ use lavandin_group::replication::ReplicationOptions;
 use lavandin_group::{GroupCopy, GroupOptions, Recovery, Replica};
 use lavandin_storage::{DataDirLock, Directory, Durability, LocalDirectory};
 use lavandin_types::{GroupId, NodeId, SequenceNumber};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -44,6 +45,9 @@ pub(crate) struct GroupHost {
     /// Copies that were read and wait for the node's registration.
     read: Mutex<BTreeMap<GroupId, GroupCopy<GroupState>>>,
     groups: RwLock<BTreeMap<GroupId, Arc<LocalGroup>>>,
+    /// Of the copies that were started.
+    drivers: Mutex<BTreeMap<GroupId, JoinHandle<()>>>,
+    /// Those that run jobs.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -67,6 +71,7 @@ impl GroupHost {
             pool: Arc::new(Pool::new(options.threads)),
             read: Mutex::default(),
             groups: RwLock::default(),
+            drivers: Mutex::default(),
             threads: Mutex::new(threads),
             options: options.clone(),
         })
@@ -154,11 +159,12 @@ impl GroupHost {
             index_waiters: Vec::new(),
             confirming: Confirming::default(),
             reservations: Reservations::default(),
+            yielding: Yielding::default(),
             _lock: Arc::clone(&self.lock),
         };
         let builder = thread::Builder::new().name(format!("lavandin-group-{}", group.get()));
         let thread = builder.spawn(move || driver.run()).map_err(|_| NO_THREAD)?;
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+        self.drivers.lock().unwrap_or_else(PoisonError::into_inner).insert(group, thread);
         Ok(LocalGroup {
             id: group,
             client: GroupClient::new(events),
@@ -168,6 +174,8 @@ impl GroupHost {
             directory,
             serving,
             told: Mutex::default(),
+            asked_to_yield: AtomicBool::new(false),
+            rebuild: Arc::default(),
             log_bytes: log_bytes_seen,
             failure: failure_seen,
             pool: Arc::clone(&self.pool),
@@ -183,6 +191,32 @@ impl GroupHost {
                       catalogue from a backup"
             .to_owned();
         Err(NodeError::DataDirectory { path: self.options.data_dir.clone(), reason })
+    }
+
+    /// Ends the thread of a copy that the node is not to have any more, and removes its folder. Callers that hold on to the
+    /// copy are refused. It must not be started meanwhile. Blocks until no job works on its files.
+    pub(crate) fn remove(&self, group: GroupId) -> Result<(), NodeError> {
+        self.copies_read().remove(&group);
+        let local = self.groups.write().unwrap_or_else(PoisonError::into_inner).remove(&group);
+        if let Some(local) = local {
+            let (answer, _) = oneshot::channel();
+            local.client.stop(answer);
+        }
+        let driver = self.drivers.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+        if driver.is_some_and(|driver| driver.join().is_err()) {
+            return Err(NodeError::Internal("a group's thread panicked"));
+        }
+        copy_folders::remove(&self.options.data_dir, group)
+    }
+
+    /// Groups of which a copy is on the disk, open or not.
+    pub(crate) fn on_disk(&self) -> Result<BTreeSet<GroupId>, NodeError> {
+        copy_folders::list(&self.options.data_dir)
+    }
+
+    /// Removes what a crash left of copies that were being removed. Blocks.
+    pub(crate) fn clear_removed(&self) -> Result<(), NodeError> {
+        copy_folders::clear(&self.options.data_dir)
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -204,7 +238,9 @@ impl GroupHost {
                 result = result.and(stopped.await.unwrap_or(Ok(())));
             }
         }
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let drivers = std::mem::take(&mut *self.drivers.lock().unwrap_or_else(PoisonError::into_inner));
+        threads.extend(drivers.into_values());
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().all(|thread| thread.join().is_ok()));
         match joined.await {
@@ -224,7 +260,7 @@ impl GroupHost {
 
 /// Where a group's copy is.
 fn directory_of(options: &NodeOptions, group: GroupId) -> Result<Arc<dyn Directory>, NodeError> {
-    let folder = options.data_dir.join("groups").join(group.get().to_string());
+    let folder = copy_folders::folder(&options.data_dir, group);
     let unusable = |reason: &dyn std::fmt::Display| NodeError::DataDirectory {
         path: folder.clone(),
         reason: reason.to_string(),

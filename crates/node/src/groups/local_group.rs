@@ -6,12 +6,14 @@ use crate::group_client::GroupClient;
 use crate::groups::Serving;
 use crate::options::CallContext;
 use crate::pool::Pool;
+use crate::snapshots::Progress;
 use crossbeam_channel::Sender;
 use lavandin_group::replication::View;
 use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
 use lavandin_shard::ShardReader;
 use lavandin_storage::Directory;
 use lavandin_types::{CollectionId, GroupId};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
 
@@ -28,6 +30,10 @@ pub(crate) struct LocalGroup {
     pub(crate) serving: Arc<Serving>,
     /// The view that was told last.
     pub(crate) told: Mutex<Option<View>>,
+    /// Whether it was asked to yield.
+    pub(crate) asked_to_yield: AtomicBool,
+    /// How far a rebuild from a snapshot is.
+    pub(crate) rebuild: Arc<Progress>,
     /// Bytes of the log that a start would replay.
     pub(crate) log_bytes: watch::Receiver<u64>,
     /// Why it takes no more writes, once it does not.
@@ -53,6 +59,13 @@ impl LocalGroup {
             *told = Some(view.clone());
             // A group that has stopped needs no news.
             drop(self.news.send(News::View(Box::new(view))));
+        }
+    }
+
+    /// Asks the primary to stop serving, so that another copy can take over; or to go on.
+    pub(crate) fn ask_to_yield(&self, wanted: bool) {
+        if self.asked_to_yield.swap(wanted, Ordering::AcqRel) != wanted {
+            drop(self.news.send(News::Yield { wanted }));
         }
     }
 

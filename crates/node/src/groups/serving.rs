@@ -27,6 +27,8 @@ pub(crate) struct Serving {
     damaged: AtomicBool,
     /// Whether a write would be staged.
     writable: watch::Sender<bool>,
+    /// It leads the group and has stopped serving, so that another copy can take over.
+    yields: watch::Sender<bool>,
     /// The last record of the log, durable or not.
     log_end: Mutex<(PrimaryEpoch, SequenceNumber)>,
 }
@@ -42,6 +44,7 @@ impl Serving {
             primary: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             writable: watch::Sender::new(false),
+            yields: watch::Sender::new(false),
             log_end: Mutex::default(),
         }
     }
@@ -78,6 +81,15 @@ impl Serving {
         self.primary.store(primary.map_or(0, NodeId::get), Ordering::Relaxed);
         self.primary_until_ms.store(until_ms, Ordering::Release);
         self.writable.send_if_modified(|known| std::mem::replace(known, writable) != writable);
+    }
+
+    /// After `set_primary` has ended what it did as the primary.
+    pub(crate) fn show_yield(&self, yields: bool) {
+        self.yields.send_if_modified(|known| std::mem::replace(known, yields) != yields);
+    }
+
+    pub(crate) fn yields(&self) -> watch::Receiver<bool> {
+        self.yields.subscribe()
     }
 
     pub(crate) fn show_log(&self, epoch: PrimaryEpoch, sequence: SequenceNumber) {

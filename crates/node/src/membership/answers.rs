@@ -16,9 +16,17 @@ impl Membership {
             ControlRequest::Identify => ControlReply::Identity(self.describe()),
             ControlRequest::Adopt(seat) => self.be_adopted(*seat).await,
             ControlRequest::Register(registration) => self.admit(*registration).await,
-            ControlRequest::Heartbeat { node, incarnation, copies } => {
+            ControlRequest::Return { node, registration } => {
+                let catalogue = self.metadata.catalogue();
+                let is_known = catalogue.node(NodeId::new(node)).is_some() || catalogue.cluster().is_none();
+                match is_known || !self.leads() {
+                    true => self.admit(*registration).await,
+                    false => ControlReply::Removed,
+                }
+            }
+            ControlRequest::Heartbeat { node, incarnation, copies, stopping } => {
                 let copies = copies.into_iter().map(Into::into).collect();
-                self.hear(Heartbeat { node: NodeId::new(node), incarnation, copies })
+                self.hear(Heartbeat { node: NodeId::new(node), incarnation, copies, stopping })
             }
             ControlRequest::Status => self.report(),
         }

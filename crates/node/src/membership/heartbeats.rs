@@ -6,6 +6,7 @@ use bytes::Bytes;
 use lavandin_cluster::CopyReport;
 use lavandin_peer::Lane;
 use lavandin_types::NodeId;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,7 +28,10 @@ impl Membership {
                 }
             };
             let next = begun + if answered { pause } else { RETRY };
-            tokio::time::sleep_until(next).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(next) => {}
+                () = self.beat_now.notified() => {}
+            }
         }
     }
 
@@ -36,11 +40,19 @@ impl Membership {
         let part = (*self.part.borrow()).filter(|_| !self.is_alone())?;
         let report = |local: std::sync::Arc<crate::groups::LocalGroup>| {
             let (epoch, sequence) = local.serving.log_end();
-            let damaged = local.is_damaged();
-            CopyForm::from(CopyReport { group: local.id, epoch, sequence, damaged, yields: false })
+            CopyForm::from(CopyReport {
+                group: local.id,
+                epoch,
+                sequence,
+                damaged: local.is_damaged(),
+                yields: *local.serving.yields().borrow(),
+                rebuild: local.rebuild.shown(),
+            })
         };
         let copies = self.groups.all().into_iter().map(report).collect();
-        Some(ControlRequest::Heartbeat { node: part.node.get(), incarnation: part.incarnation, copies })
+        let (node, incarnation) = (part.node.get(), part.incarnation);
+        let stopping = self.stopping_soon.load(Ordering::Acquire);
+        Some(ControlRequest::Heartbeat { node, incarnation, copies, stopping })
     }
 
     async fn beat(&self, request: &ControlRequest, timeout: Duration) -> bool {

@@ -80,6 +80,9 @@ impl Membership {
         let groups: Vec<GroupId> = catalogue.groups_of(self.identity.node).map(|group| group.id).collect();
         let (host, alone) = (Arc::clone(&self.groups), self.is_alone());
         let read = move || {
+            if let Err(error) = host.clear_removed() {
+                tracing::warn!(%error, "files of a removed copy stay on the disk");
+            }
             let mut whole = Vec::new();
             for group in groups {
                 match host.read(group) {
@@ -129,13 +132,15 @@ impl Membership {
 
     /// Asks the metadata's leader until it agrees, for as long as that takes.
     async fn register(&self, registration: NodeRegistration) -> Result<NodeInfo, NodeError> {
-        let request = ControlRequest::Register(Box::new(registration));
+        let request =
+            ControlRequest::Return { node: self.identity.node.get(), registration: Box::new(registration) };
         for attempt in 1u32.. {
             let reason = match self.ask_leader(&request, ANSWER_MAX).await {
                 Ok(ControlReply::Registered(info)) => {
                     self.see(&info).await;
                     return Ok(*info);
                 }
+                Ok(ControlReply::Removed) => return Err(NodeError::Removed),
                 Ok(ControlReply::Wait) => "another node at its address may be alive".to_owned(),
                 Ok(ControlReply::Refused(refused)) => refused.reason,
                 Ok(_) => "the metadata's leader is not known yet".to_owned(),

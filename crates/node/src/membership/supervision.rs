@@ -4,9 +4,9 @@
 //! group, voters are changed where that is better, and nodes whose disk is new are given a seat again.
 
 use super::Membership;
-use crate::identity::Seat;
+use super::adoption::registration_for;
 use crate::peers::{ControlReply, ControlRequest};
-use lavandin_cluster::{Command, NodeInfo, NodeRegistration, StartId, Supervisor, desired_voters};
+use lavandin_cluster::{Command, NodeInfo, Supervisor, desired_voters};
 use lavandin_types::{NodeId, StoreId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
@@ -135,11 +135,13 @@ impl Membership {
         let current: BTreeSet<NodeId> = status.voters.iter().copied().collect();
         let now = self.clock.now_ms();
         let liveness = self.with_supervisor(|supervisor| supervisor.liveness(now)).unwrap_or_default();
-        let Some(change) = desired_voters(&catalogue, &current, &liveness) else { return };
+        // Where nothing is to be changed, a change that an earlier leader began is ended.
+        let change = desired_voters(&catalogue, &current, &liveness).unwrap_or_default();
         let removed: BTreeSet<NodeId> = change.remove.iter().copied().collect();
         let mut voters: BTreeSet<NodeId> = current.difference(&removed).copied().collect();
         voters.extend(&change.add);
         match self.metadata.set_voters(&voters, MEMBERS_MAX).await {
+            Ok(()) if voters == current => {}
             Ok(()) => tracing::info!(event = "voters_changed", ?voters, "other nodes vote on the metadata"),
             Err(error) => tracing::debug!(?voters, %error, "the metadata's voters cannot be changed yet"),
         }
@@ -168,31 +170,14 @@ impl Membership {
         // A seat that nobody took has a number already; a new disk is a new node.
         let node = if info.store.is_none() { Some(info.id) } else { self.register_for(info, store).await };
         let Some(node) = node else { return };
-        let known = self.contacts().into_iter().map(|(node, address)| (node.get(), address));
-        let own = (self.identity.node.get(), self.address());
-        let known = known.chain([own]).filter(|(other, _)| *other != node.get()).collect();
-        let address = info.address.clone();
-        let seat = Seat { node: node.get(), address, known, seed: None, moved_in: false };
-        let adopt = ControlRequest::Adopt(Box::new(seat));
-        let adopted = self.control((&info.address, None), &adopt, Instant::now() + ANSWER_MAX).await;
+        let adopted = self.give_seat(node, &info.address).await;
         tracing::info!(event = "adopting", %node, address = info.address, ?adopted, "an empty node is taken in");
     }
 
     /// Registers an empty node, which then only has to take its seat.
     async fn register_for(&self, present: &NodeInfo, store: StoreId) -> Option<NodeId> {
-        let start_id = StartId::new(crate::identity::random().ok()?);
-        let (address, role) = (present.address.clone(), present.role);
-        let registration = NodeRegistration {
-            store,
-            address,
-            role,
-            start_id,
-            protocol: super::PROTOCOL,
-            intact: Some(Vec::new()),
-            ..NodeRegistration::default()
-        };
-        let registration = ControlRequest::Register(Box::new(registration));
-        match self.answer(registration).await {
+        let registration = registration_for(store, &present.address, present.role).ok()?;
+        match self.answer(ControlRequest::Register(Box::new(registration))).await {
             ControlReply::Registered(info) => Some(info.id),
             _ => None,
         }

@@ -2,7 +2,7 @@
 //! that know different fields understand each other (docs/formats/control-calls.md).
 
 use crate::identity::Seat;
-use lavandin_cluster::{CopyReport, NodeInfo, NodeRegistration};
+use lavandin_cluster::{CopyReport, NodeInfo, NodeRegistration, Rebuild};
 use lavandin_types::{GroupId, PrimaryEpoch, SequenceNumber};
 use serde::{Deserialize, Serialize};
 
@@ -15,8 +15,17 @@ pub(crate) enum ControlRequest {
     Adopt(Box<Seat>),
     /// To the metadata's leader, as all that follows. Answers `Registered` or `Wait`.
     Register(Box<NodeRegistration>),
+    /// The same of a node that has a seat. Also answers `Removed`.
+    Return { node: u64, registration: Box<NodeRegistration> },
     /// Answers `Renewed` or `Superseded`.
-    Heartbeat { node: u64, incarnation: u64, copies: Vec<CopyForm> },
+    Heartbeat {
+        node: u64,
+        incarnation: u64,
+        copies: Vec<CopyForm>,
+        /// It goes down on purpose.
+        #[serde(default)]
+        stopping: bool,
+    },
     /// Answers `Status`.
     Status,
 }
@@ -35,6 +44,8 @@ pub(crate) enum ControlReply {
     },
     /// Another start registered on the node's store, or it was removed.
     Superseded,
+    /// The node is none of the cluster's any more.
+    Removed,
     /// How the leader sees the cluster.
     Status(serde_json::Value),
     /// This node does not lead; who does, as far as it knows.
@@ -73,6 +84,9 @@ pub(crate) struct CopyForm {
     pub damaged: bool,
     #[serde(default)]
     pub yields: bool,
+    /// Bytes of a snapshot that have arrived, and all of them, while the copy is rebuilt.
+    #[serde(default)]
+    pub rebuild: Option<(u64, u64)>,
 }
 
 impl From<CopyReport> for CopyForm {
@@ -83,6 +97,7 @@ impl From<CopyReport> for CopyForm {
             sequence: report.sequence.get(),
             damaged: report.damaged,
             yields: report.yields,
+            rebuild: report.rebuild.map(|rebuild| (rebuild.done, rebuild.total)),
         }
     }
 }
@@ -95,6 +110,7 @@ impl From<CopyForm> for CopyReport {
             sequence: SequenceNumber::new(form.sequence),
             damaged: form.damaged,
             yields: form.yields,
+            rebuild: form.rebuild.map(|(done, total)| Rebuild { done, total }),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::group_state::split_payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
+use lavandin_cluster::Rebuild;
 use lavandin_group::Snapshot;
 use lavandin_shard::{FileKind, SegmentFile, SnapshotFiles};
 use lavandin_storage::Directory;
@@ -52,6 +53,19 @@ pub(crate) struct Progress {
     pub bytes_done: AtomicU64,
     /// Zero until the offer is there.
     pub bytes_total: AtomicU64,
+}
+
+impl Progress {
+    /// `None` where nothing is being fetched.
+    pub(crate) fn shown(&self) -> Option<Rebuild> {
+        let total = self.bytes_total.load(Ordering::Relaxed);
+        let done = self.bytes_done.load(Ordering::Relaxed).min(total);
+        (total > 0).then_some(Rebuild { done, total })
+    }
+
+    pub(crate) fn end(&self) {
+        self.bytes_total.store(0, Ordering::Relaxed);
+    }
 }
 
 /// A snapshot whose files are in place and durable.

@@ -86,8 +86,10 @@ fn of_cluster() -> Value {
             "state": {"type": "string", "enum": ["active", "stale"]},
             "reason": sentence("Why it is stale"),
             "joining": {"type": "boolean", "description": "It is catching up"},
+            "leaving": {"type": "boolean", "description": "It goes once enough others are in sync"},
             "lag": {"type": "integer", "nullable": true, "description": "Records that the primary has and it lacks"},
-            "progress": {"type": "number", "nullable": true, "description": "Of a stale copy: its share of the primary's records"},
+            "progress": {"type": "number", "nullable": true, "description": "Of a stale copy: its share of the primary's records, or of the snapshot that it gets"},
+            "rebuild_bytes": {"type": "integer", "nullable": true, "description": "Bytes of that snapshot"},
             "last_error": sentence("What is wrong with it"),
         },
     });
@@ -108,6 +110,7 @@ fn of_cluster() -> Value {
             "required": ["name", "primary", "primary_epoch", "replicas"],
             "properties": {
                 "name": text, "primary": text, "primary_epoch": integer,
+                "primary_leaving": {"type": "boolean", "description": "Its copy goes once another one is promoted"},
                 "replicas": {"type": "array", "items": replica},
                 "in_sync": {"type": "integer", "description": "Copies that hold every acknowledged write"},
                 "copies_wanted": integer,
@@ -131,6 +134,8 @@ fn of_cluster() -> Value {
                 "node": integer, "uri": text,
                 "role": {"type": "string", "enum": ["data", "coordinator"]},
                 "state": {"type": "string", "enum": ["up", "silent", "down", "new", "lost", "unknown"]},
+                "retiring": {"type": "boolean", "description": "It is removed once it holds no copies"},
+                "copies": {"type": "integer", "description": "Copies that it holds"},
                 "incarnation": {"type": "integer", "description": "Starts of it that the cluster knows"},
                 "protocol": {"type": "integer", "description": "The highest that its program speaks"},
                 "silent_seconds": {"type": "number", "nullable": true},

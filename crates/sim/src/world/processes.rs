@@ -80,9 +80,13 @@ impl World {
                     sequence: slot.replica.copy().last().sequence,
                     damaged: false,
                     yields: false,
+                    rebuild: None,
                 };
                 let copies = process.slots.iter().map(report).collect();
-                Request::Heartbeat { heartbeat: Heartbeat { node, incarnation, copies }, sent_ms: now }
+                Request::Heartbeat {
+                    heartbeat: Heartbeat { node, incarnation, copies, stopping: false },
+                    sent_ms: now,
+                }
             }
         };
         self.send(Place::Host(host), Place::Metadata, || Event::Ask { host, life, request: request.clone() });

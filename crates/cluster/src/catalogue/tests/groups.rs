@@ -349,3 +349,38 @@ fn leased_ids_never_meet() {
     assert_eq!(catalogue.next_id(collection), 0);
     assert_eq!(catalogue.bytes(), crate::snapshot::weigh(&catalogue));
 }
+
+#[test]
+fn copies_move_all_or_none() {
+    let mut catalogue = in_sync();
+    let seed = GroupSeed { name: "sg1".to_owned(), members: vec![node(1)], primary: node(1) };
+    catalogue.apply(Command::AddGroup(seed)).unwrap();
+    let moved = |to: Option<u64>, retires| Command::MoveCopies { from: node(1), to: to.map(node), retires };
+    let before = catalogue.clone();
+    // The only copy of sg1 would go, and node 2 has one of sg0.
+    for refused in [moved(None, true), moved(Some(2), false), moved(Some(9), false)] {
+        assert!(catalogue.apply(refused).is_err());
+        assert_eq!(catalogue, before);
+    }
+    let Ok(Reply::Node(info)) = catalogue.apply(moved(Some(4), true)) else { panic!() };
+    assert!(info.retiring);
+    for group in catalogue.groups() {
+        assert!(group.members.contains(&node(4)) && group.leaving.contains(&node(1)), "{group:?}");
+    }
+    let once = catalogue.clone();
+    catalogue.apply(moved(Some(4), true)).unwrap();
+    assert_eq!(catalogue, once, "again it does nothing");
+    // A node that is given a copy stays.
+    catalogue.apply(Command::AddReplica { group: GROUP, node: node(1), replaces: None }).unwrap();
+    assert!(!catalogue.node(node(1)).unwrap().retiring);
+}
+
+#[test]
+fn a_node_leaves_with_fewer_copies_wanted() {
+    let mut catalogue = in_sync();
+    catalogue.apply(Command::MoveCopies { from: node(2), to: None, retires: true }).unwrap();
+    assert_eq!((group(&catalogue).members, group(&catalogue).rf), ([1, 3].map(node).to_vec(), 2));
+    catalogue.apply(Command::MoveCopies { from: node(1), to: None, retires: false }).unwrap();
+    let left = group(&catalogue);
+    assert_eq!((left.rf, left.leaving.contains(&node(1)), left.should_yield()), (1, true, true));
+}

@@ -77,7 +77,7 @@ struct Draw {
 }
 
 fn draw() -> impl Strategy<Value = Draw> {
-    (0u8..17, 1u64..4, 1u64..8, 1u64..8, prop::bool::weighted(0.9), 0u64..5).prop_map(
+    (0u8..18, 1u64..4, 1u64..8, 1u64..8, prop::bool::weighted(0.9), 0u64..5).prop_map(
         |(kind, group, node, other, right, number)| Draw { kind, group, node, other, right, number },
     )
 }
@@ -120,6 +120,11 @@ impl Draw {
                 let intact = self.right.then(|| vec![group]);
                 register(u128::from(self.node), &format!("n{}", self.node), 0, intact)
             }
+            17 => Command::MoveCopies {
+                from: node,
+                to: (self.number > 1).then_some(NodeId::new(self.other)),
+                retires: self.right,
+            },
             15 => register(u128::from(self.node), &address, u128::from(self.number), None),
             _ => Command::LeaseIds {
                 collection: CollectionId::new(self.group),
@@ -287,7 +292,7 @@ fn random_commands_succeed_often_enough() {
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
     let mut succeeded: BTreeMap<&str, u32> = BTreeMap::new();
-    for _ in 0..100 {
+    for _ in 0..150 {
         let mut catalogue = three_copies();
         let draws = prop::collection::vec(draw(), 100).new_tree(&mut runner).unwrap().current();
         for draw in draws {
@@ -297,6 +302,6 @@ fn random_commands_succeed_often_enough() {
             }
         }
     }
-    assert_eq!(succeeded.len(), 12, "{succeeded:?}");
+    assert_eq!(succeeded.len(), 13, "{succeeded:?}");
     assert!(succeeded.values().all(|count| *count >= 20), "{succeeded:?}");
 }

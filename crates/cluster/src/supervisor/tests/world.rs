@@ -16,6 +16,8 @@ pub(super) struct Process {
     pub(super) incarnation: u64,
     pub(super) sequence: u64,
     pub(super) damaged: bool,
+    /// It goes down on purpose, and its primaries have stopped.
+    pub(super) stopping: bool,
 }
 
 pub(super) struct World {
@@ -127,7 +129,8 @@ impl World {
             panic!()
         };
         let sequence = self.nodes.get(&info.id).map_or(0, |process| process.sequence);
-        let process = Process { up: true, incarnation: info.incarnation, sequence, damaged: false };
+        let process =
+            Process { up: true, incarnation: info.incarnation, sequence, damaged: false, stopping: false };
         self.nodes.insert(info.id, process);
         self.beat(info.id);
         info.id
@@ -140,10 +143,12 @@ impl World {
             epoch: Default::default(),
             sequence: SequenceNumber::new(process.sequence),
             damaged: process.damaged,
-            yields: self.yields && group.primary == id && group.should_yield(),
+            yields: self.yields && group.primary == id && (group.should_yield() || process.stopping),
+            rebuild: None,
         };
         let copies = self.catalogue.groups_of(id).map(|group| report(group)).collect();
-        let heartbeat = Heartbeat { node: id, incarnation: process.incarnation, copies };
+        let (incarnation, stopping) = (process.incarnation, process.stopping);
+        let heartbeat = Heartbeat { node: id, incarnation, copies, stopping };
         self.supervisor.heartbeat(&self.catalogue, heartbeat, self.now_ms);
     }
 
@@ -196,6 +201,7 @@ impl World {
             | Command::AddReplica { group, node, .. }
             | Command::RemoveReplica { group, node } => format!("{group} {node}"),
             Command::DropJoiner { group, .. } => group.to_string(),
+            Command::RemoveNode { node } => node.to_string(),
             Command::AppointChores { .. } => return,
             other => panic!("a supervisor does not propose {other:?}"),
         };

@@ -1,0 +1,67 @@
+//! A primary that another copy is to replace: its node goes down, or the copy leaves the group.
+//!
+//! 1. It takes no new requests; what was reserved for a batch over several groups may still be logged for a moment.
+//! 2. Once all that it took is committed it stops answering reads.
+//! 3. Only then it says that it yields. From then on it logs and answers nothing, so that whoever is promoted meanwhile
+//!    has everything that was ever told.
+
+use super::Driver;
+use crate::error::NodeError;
+use std::time::{Duration, Instant};
+
+/// How long reserved writes are waited for: the pause that it makes must stay short.
+const RESERVED_WAIT_MAX: Duration = Duration::from_millis(200);
+
+/// How far a copy is with it.
+#[derive(Debug, Default)]
+pub(crate) struct Yielding {
+    since: Option<Instant>,
+    done: bool,
+}
+
+impl Yielding {
+    pub(super) fn ask(&mut self, wanted: bool) {
+        match wanted {
+            true if self.since.is_none() => self.since = Some(Instant::now()),
+            true => {}
+            false => *self = Self::default(),
+        }
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.since.is_some()
+    }
+
+    pub(super) fn is_settling(&self) -> bool {
+        self.is_wanted() && !self.done
+    }
+}
+
+impl Driver {
+    /// Whether it has stopped serving for another copy's sake.
+    pub(super) fn has_yielded(&mut self) -> bool {
+        let Some(since) = self.yielding.since else { return false };
+        if self.replica.replicator().reign().is_none() {
+            self.yielding.done = false;
+            return false;
+        }
+        let no_reserved = self.reservations.is_empty() || since.elapsed() >= RESERVED_WAIT_MAX;
+        self.yielding.done |= no_reserved && self.waiting.is_empty() && self.replica.copy().is_settled();
+        self.yielding.done
+    }
+
+    pub(super) fn check_takes_requests(&self) -> Result<(), NodeError> {
+        if self.yielding.is_wanted() { Err(self.hands_over()) } else { Ok(()) }
+    }
+
+    pub(super) fn check_takes_reserved(&self) -> Result<(), NodeError> {
+        if self.yielding.done { Err(self.hands_over()) } else { Ok(()) }
+    }
+
+    fn hands_over(&self) -> NodeError {
+        NodeError::NotServing { group: self.group(), reason: "it hands over to another copy".to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests;
