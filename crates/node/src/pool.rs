@@ -29,11 +29,15 @@ impl Pool {
     /// The threads that nobody uses but for one, for a read of about `bytes` that can use several; they are free again
     /// when the permit is dropped.
     pub(crate) fn take_spare(&self, bytes: u64) -> Option<OwnedSemaphorePermit> {
-        let spare = self.permits.available_permits().saturating_sub(1);
-        if bytes <= INLINE_BYTES_MAX || spare == 0 {
-            return None;
-        }
-        Arc::clone(&self.permits).try_acquire_many_owned(spare as u32).ok()
+        (bytes > INLINE_BYTES_MAX).then(|| self.take_but_one(self.permits.available_permits())).flatten()
+    }
+
+    /// All permits but one, of so many as were free a moment ago. All of them first: else two reads at once could take
+    /// the last one too, and each would wait for the other's while it holds its own.
+    fn take_but_one(&self, free: usize) -> Option<OwnedSemaphorePermit> {
+        let mut taken = Arc::clone(&self.permits).try_acquire_many_owned(free as u32).ok()?;
+        drop(taken.split(1));
+        (taken.num_permits() > 0).then_some(taken)
     }
 
     /// Runs `work`, which touches about `bytes`, in place or on a blocking thread.
@@ -85,3 +89,6 @@ impl<T> Running<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
