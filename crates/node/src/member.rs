@@ -2,7 +2,7 @@
 
 use crate::cluster_status::ClusterStatus;
 use crate::node::Node;
-use lavandin_peer::ConnectionError;
+use lavandin_peer::{Class, ConnectionError};
 use lavandin_types::NodeId;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -26,8 +26,11 @@ impl Node {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let door = Arc::clone(&self.door);
-        let served = self.runtime.spawn(async move { door.serve(stream, remote, stop).await }).await;
+        let (door, accepted) = (Arc::clone(&self.door), self.door.accept(stream, remote).await?);
+        if accepted.class() == Class::Requests {
+            return door.serve(accepted, stop).await;
+        }
+        let served = self.runtime.spawn(async move { door.serve(accepted, stop).await }).await;
         // The runtime ends with the node, and takes its connections along.
         served.unwrap_or(Ok(()))
     }

@@ -85,7 +85,7 @@ impl Node {
             cluster: None,
         };
         let me = watch::Sender::new(identity);
-        let peers = runtime.peers(&options.cluster.trust, &me)?;
+        let peers = Peers::new(&options.cluster.trust, &me.subscribe(), &runtime.handle())?;
         let metadata_options = metadata_options(&options, &claimed.identity, &peers);
         let metadata = runtime
             .spawn(Metadata::open(metadata_options))

@@ -1,8 +1,8 @@
 //! Calls to the other nodes of the cluster, and theirs to this one.
 //!
-//! Everything here runs on a runtime of its own (`Runtime`), so that no scan and no client delays a vote or a
-//! heartbeat. The metadata's messages, heartbeats and other small calls have one connection to each node, records and
-//! requests another.
+//! Each node has three connections to each other one: for the metadata's messages, heartbeats and other small calls, for
+//! records and snapshots, and for parts of clients' requests. The first two run on a runtime of their own (`Runtime`), so
+//! that no scan and no client delays a vote or a heartbeat; the last where clients are served.
 //!
 //! Deliberately absent: what calls mean (`membership`, `driver`), and authentication (`lavandin-peer`).
 
@@ -18,12 +18,15 @@ pub(crate) use messages::Mailboxes;
 pub(crate) use runtime::Runtime;
 pub(crate) use transport::PeerTransport;
 
+use crate::error::NodeError;
+use crate::identity;
 use bytes::Bytes;
 use lavandin_peer::{
     Call, CallError, Class, ClientOptions, Lane, PeerIdentity, PeerPool, Target, TcpConnector, Trust,
 };
 use lavandin_types::NodeId;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -45,13 +48,26 @@ pub(crate) mod method {
 #[derive(Clone)]
 pub(crate) struct Peers {
     pool: PeerPool<TcpConnector>,
+    /// Its connections are served where the node's clients are: a request and its answer change threads less often.
+    requests: PeerPool<TcpConnector>,
 }
 
 impl Peers {
-    pub(crate) fn new(trust: &Trust, identity: watch::Receiver<PeerIdentity>, seed: u64) -> Self {
-        let options = ClientOptions { seed, ..ClientOptions::default() };
-        let connector = TcpConnector { trust: trust.clone() };
-        Self { pool: PeerPool::new(connector, trust.clone(), identity, options) }
+    /// On the runtime of clients' requests; `runtime` is the one for everything else.
+    pub(crate) fn new(
+        trust: &Trust,
+        identity: &watch::Receiver<PeerIdentity>,
+        runtime: &Handle,
+    ) -> Result<Self, NodeError> {
+        let seed = identity::random()? as u64;
+        let pool = || {
+            let connector = TcpConnector { trust: trust.clone() };
+            let options = ClientOptions { seed, ..ClientOptions::default() };
+            PeerPool::new(connector, trust.clone(), identity.clone(), options)
+        };
+        let requests = pool();
+        let _entered = runtime.enter();
+        Ok(Self { pool: pool(), requests })
     }
 
     /// Calls the node at a URI; `node` where another one there would be an error.
@@ -63,18 +79,24 @@ impl Peers {
         payload: Bytes,
         deadline: Instant,
     ) -> Result<Bytes, CallError> {
-        let class = if method <= method::CONTROL { Class::Control } else { Class::Bulk };
+        let (pool, class) = match method {
+            method::METADATA | method::CONTROL => (&self.pool, Class::Control),
+            method::GROUP_CALL => (&self.requests, Class::Requests),
+            _ => (&self.pool, Class::Bulk),
+        };
         let target = Target { address: host_and_port(uri).to_owned(), node };
-        self.pool.call(&target, class, Call { method, lane, payload, deadline }).await
+        pool.call(&target, class, Call { method, lane, payload, deadline }).await
     }
 
     /// Leaves the connections to nodes that are at none of these URIs any more.
     pub(crate) fn retain(&self, keep: impl Fn(&str) -> bool) {
         self.pool.retain(|target| keep(&target.address));
+        self.requests.retain(|target| keep(&target.address));
     }
 
     pub(crate) async fn shut_down(&self) {
-        self.pool.shut_down(Duration::from_millis(500)).await;
+        let drain_max = Duration::from_millis(500);
+        tokio::join!(self.pool.shut_down(drain_max), self.requests.shut_down(drain_max));
     }
 }
 

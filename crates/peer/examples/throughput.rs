@@ -50,7 +50,9 @@ async fn connected() -> std::io::Result<Arc<Connection>> {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         let never = watch::channel(false).1;
-        drop(server.serve(stream, IpAddr::V4(Ipv4Addr::LOCALHOST), never).await);
+        if let Ok(accepted) = server.accept(stream, IpAddr::V4(Ipv4Addr::LOCALHOST)).await {
+            drop(server.serve(accepted, never).await);
+        }
         std::io::Result::Ok(())
     });
     let stream = TcpStream::connect(address).await?;

@@ -6,9 +6,9 @@
 
 use crate::error::FrameError;
 use crate::identity::{Protocols, array};
-use crate::secret::{HmacSha256, mac_of};
+use crate::secret::Tag;
 use bytes::{Buf, BytesMut};
-use hmac::Mac;
+use subtle::ConstantTimeEq;
 
 pub(crate) const PROTOCOLS: Protocols = Protocols { lowest: 1, highest: 1 };
 
@@ -19,7 +19,7 @@ pub const FRAME_PAYLOAD_BYTES_MAX: usize = 64 << 10;
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
 pub(crate) const HEADER_BYTES: usize = 32;
-/// HMAC-SHA256, cut to 128 bits (RFC 2104, section 5).
+/// Keyed BLAKE3, cut to 128 bits.
 pub(crate) const TAG_BYTES: usize = 16;
 
 /// Calls of one lane reach the handler in the order of their arrival. Which lanes there are is the callers' choice,
@@ -139,38 +139,49 @@ pub(crate) struct Frame {
     pub(crate) payload: BytesMut,
 }
 
+/// The tag of the frame with this number in its direction. Of all that is hashed the last 8 bytes are the number, so it
+/// cannot be cut in another way.
+fn tag_of(key: &Tag, number: u64, frame: &[u8]) -> [u8; TAG_BYTES] {
+    let mut hasher = blake3::Hasher::new_keyed(key);
+    hasher.update(frame).update(&number.to_le_bytes());
+    let mut tag = [0; TAG_BYTES];
+    hasher.finalize_xof().fill(&mut tag);
+    tag
+}
+
 /// Writes the frames of one direction.
 pub(crate) struct Sealer {
-    key: HmacSha256,
+    key: Tag,
     count: u64,
 }
 
 impl Sealer {
-    pub(crate) const fn new(key: HmacSha256) -> Self {
+    pub(crate) const fn new(key: Tag) -> Self {
         Self { key, count: 0 }
     }
 
     /// Appends a frame to `out`. `payload` holds at most [`FRAME_PAYLOAD_BYTES_MAX`] bytes.
     pub(crate) fn seal(&mut self, header: Header, payload: &[u8], out: &mut Vec<u8>) {
         debug_assert!(payload.len() <= FRAME_PAYLOAD_BYTES_MAX);
-        let header = header.to_bytes(payload.len() as u32);
-        let tag = mac_of(&self.key, &[&self.count.to_le_bytes(), &header, payload]).finalize().into_bytes();
-        self.count += 1;
-        out.extend_from_slice(&header);
+        let start = out.len();
+        out.reserve(HEADER_BYTES + payload.len() + TAG_BYTES);
+        out.extend_from_slice(&header.to_bytes(payload.len() as u32));
         out.extend_from_slice(payload);
-        out.extend_from_slice(&tag[..TAG_BYTES]);
+        let tag = tag_of(&self.key, self.count, &out[start..]);
+        self.count += 1;
+        out.extend_from_slice(&tag);
     }
 }
 
 /// Reads the frames of one direction.
 pub(crate) struct Opener {
-    key: HmacSha256,
+    key: Tag,
     count: u64,
     failed: Option<FrameError>,
 }
 
 impl Opener {
-    pub(crate) const fn new(key: HmacSha256) -> Self {
+    pub(crate) const fn new(key: Tag) -> Self {
         Self { key, count: 0, failed: None }
     }
 
@@ -195,8 +206,10 @@ impl Opener {
         if bytes.len() < tagged + TAG_BYTES {
             return Ok(None);
         }
-        let mac = mac_of(&self.key, &[&self.count.to_le_bytes(), &bytes[..tagged]]);
-        mac.verify_truncated_left(&bytes[tagged..tagged + TAG_BYTES]).map_err(|_| FrameError::WrongTag)?;
+        let tag = tag_of(&self.key, self.count, &bytes[..tagged]);
+        if !bool::from(tag.ct_eq(&bytes[tagged..tagged + TAG_BYTES])) {
+            return Err(FrameError::WrongTag);
+        }
         self.count += 1;
         let header = Header::from_bytes(&bytes[..HEADER_BYTES])?;
         bytes.advance(HEADER_BYTES);

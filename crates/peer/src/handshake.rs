@@ -213,10 +213,10 @@ struct Said {
 
 impl Said {
     /// The keys of the two directions: from the initiator, and to it.
-    fn keys(&self, secret: &ClusterSecret, verdict: &Verdict) -> (HmacSha256, HmacSha256) {
+    fn keys(&self, secret: &ClusterSecret, verdict: &Verdict) -> (Tag, Tag) {
         let parts: [&[u8]; 5] = [b"session", &self.hello, &self.challenge, &self.proof, verdict];
         let session = keyed(&mac_of(secret.connections(), &parts).finalize().into_bytes());
-        let key = |label: &[u8]| keyed(&mac_of(&session, &[label]).finalize().into_bytes());
+        let key = |label: &[u8]| mac_of(&session, &[label]).finalize().into_bytes().into();
         (key(b"from initiator"), key(b"from responder"))
     }
 }

@@ -53,8 +53,10 @@ pub(crate) fn array<const N: usize>(bytes: &[u8], at: usize) -> [u8; N] {
 pub enum Class {
     /// Small and urgent: heartbeats, votes, routes, metadata.
     Control = 0,
-    /// Appends, forwarded requests, snapshots.
+    /// Appends, snapshots.
     Bulk = 1,
+    /// Parts of clients' requests. Both sides serve it where they serve their clients.
+    Requests = 2,
 }
 
 impl Class {
@@ -62,6 +64,7 @@ impl Class {
         match byte {
             0 => Some(Self::Control),
             1 => Some(Self::Bulk),
+            2 => Some(Self::Requests),
             _ => None,
         }
     }

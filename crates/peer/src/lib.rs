@@ -37,7 +37,7 @@ pub use identity::{Class, PeerIdentity, Protocols};
 pub use options::{ClientOptions, Liveness, ServerOptions};
 pub use pool::{Connector, PeerPool, Target, TcpConnector};
 pub use secret::{ClusterSecret, RequestKey, Trust};
-pub use server::{IncomingCall, PeerHandler, PeerServer, Turn};
+pub use server::{Accepted, IncomingCall, PeerHandler, PeerServer, Turn};
 pub use signature::{
     CLOCK_AHEAD_S_MAX, CLOCK_BEHIND_S_MAX, HEADER_MAC, HEADER_NONCE, HEADER_TIME, NONCES_MAX, Signature,
     SignatureError, SignedRequest, Verifier, sign,

@@ -69,24 +69,33 @@ impl<H: PeerHandler> PeerServer<H> {
         Self { trust, identity, handler, options }
     }
 
-    /// Serves one stream until it ends; `remote` is where it comes from. When `stop` becomes true the peer is told,
-    /// calls under way are finished within `drain_max`, and new ones refused. No handler runs any more when this
-    /// returns; when its future is dropped they are stopped.
+    /// Does the answering side of the handshake on a stream; `remote` is where it comes from.
     ///
-    /// Errors: whoever is not trusted or breaks the protocol, and a connection that was lost. Dropping the future
-    /// cuts the connection.
-    pub async fn serve<S>(
-        &self,
-        mut stream: S,
-        remote: IpAddr,
-        mut stop: watch::Receiver<bool>,
-    ) -> Result<(), ConnectionError>
+    /// Errors: whoever is not trusted or breaks the protocol.
+    pub async fn accept<S>(&self, mut stream: S, remote: IpAddr) -> Result<Accepted<S>, ConnectionError>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         self.trust.admits(remote)?;
         let session = self.greet(&mut stream).await?;
         tracing::debug!(event = "peer_connected", peer = ?session.peer, class = ?session.class, "a peer connected");
+        Ok(Accepted { stream, session })
+    }
+
+    /// Serves a connection until it ends. When `stop` becomes true the peer is told, calls under way are finished within
+    /// `drain_max`, and new ones refused. No handler runs any more when this returns; when its future is dropped they
+    /// are stopped.
+    ///
+    /// Errors: whoever breaks the protocol, and a connection that was lost. Dropping the future cuts the connection.
+    pub async fn serve<S>(
+        &self,
+        accepted: Accepted<S>,
+        mut stop: watch::Receiver<bool>,
+    ) -> Result<(), ConnectionError>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
+        let Accepted { stream, session } = accepted;
         let (reader, writer) = tokio::io::split(stream);
         let liveness = self.options.liveness;
         let inlet = Inlet::new(reader, session.opener, liveness);
@@ -128,7 +137,20 @@ impl<H: PeerHandler> PeerServer<H> {
     }
 }
 
-/// One connection after its handshake.
+/// A connection whose peer has proved itself.
+pub struct Accepted<S> {
+    stream: S,
+    session: Session,
+}
+
+impl<S> Accepted<S> {
+    /// What the peer wants to use the connection for, which may decide where it is served.
+    pub const fn class(&self) -> Class {
+        self.session.class
+    }
+}
+
+/// One connection as it is served.
 struct Incoming<'a, H> {
     from: PeerIdentity,
     class: Class,

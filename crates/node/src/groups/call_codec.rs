@@ -11,7 +11,7 @@ use crate::groups::group_call::{GroupAnswer, GroupCall};
 use bytes::Bytes;
 use coded::{Coded, Reader, coded_struct};
 use lavandin_peer::PeerStatus;
-use lavandin_shard::Rejection;
+use lavandin_shard::{Change, Rejection};
 use lavandin_types::{GroupId, PrimaryEpoch, RequestId};
 
 const VERSION: u8 = 1;
@@ -46,7 +46,7 @@ pub(crate) struct Answered {
 }
 
 pub(crate) fn encode_call(header: &Header, call: &GroupCall) -> Bytes {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(256 + batch_bytes(call));
     out.push(VERSION);
     header.put(&mut out);
     put_call(call, &mut out);
@@ -102,6 +102,14 @@ fn is_sound(call: &GroupCall) -> bool {
         }
         _ => true,
     }
+}
+
+/// About what a call's records take, so that they are not moved while the message grows.
+fn batch_bytes(call: &GroupCall) -> usize {
+    let (GroupCall::Change { change, .. } | GroupCall::Reserve { change, .. }) = call else { return 0 };
+    let (Change::Add(batch) | Change::Upsert(batch)) = change else { return 0 };
+    let ids_and_places = 32 * batch.ids.len();
+    batch.vectors.bytes.len() + batch.fields.as_ref().map_or(0, Bytes::len) + ids_and_places
 }
 
 fn put_call(call: &GroupCall, out: &mut Vec<u8>) {

@@ -10,34 +10,16 @@ use lavandin_group::replication::Message;
 use lavandin_peer::{IncomingCall, PeerHandler, PeerStatus};
 use lavandin_types::{ErrorCode, NodeId};
 use std::sync::Arc;
-use tokio::runtime::Handle;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 
 pub(crate) struct Door {
     membership: Arc<Membership>,
     router: Arc<Router>,
     rebuilding: Arc<Rebuilding>,
-    /// Where clients' requests are served: what other nodes' clients want must not delay votes and heartbeats either.
-    requests: Handle,
 }
 
 impl Door {
-    /// On the runtime of clients' requests.
     pub(crate) fn new(membership: Arc<Membership>, router: Arc<Router>, rebuilding: Arc<Rebuilding>) -> Self {
-        Self { membership, router, rebuilding, requests: Handle::current() }
-    }
-
-    /// A part of a client's request to another node. It ends when nobody waits for it any more.
-    async fn group_call(&self, from: NodeId, payload: Bytes, deadline: Instant) -> Result<Bytes, PeerStatus> {
-        let router = Arc::clone(&self.router);
-        let mut call = JoinSet::new();
-        call.spawn_on(
-            async move { router.answer(from, &payload, deadline.into_std()).await },
-            &self.requests,
-        );
-        let ended = || PeerStatus::new(ErrorCode::Internal, "the request ended without an answer");
-        call.join_next().await.and_then(Result::ok).unwrap_or_else(|| Err(ended()))
+        Self { membership, router, rebuilding }
     }
 
     /// A message for one of this node's copies. There is nothing to answer: what it leads to is a message as well.
@@ -77,7 +59,8 @@ impl PeerHandler for Door {
             method::CONTROL => self.control(&call.payload).await,
             method::REPLICATION => self.replication(from.ok_or_else(unnamed)?, call.payload),
             method::GROUP_CALL => {
-                self.group_call(from.ok_or_else(unnamed)?, call.payload, call.deadline).await
+                let from = from.ok_or_else(unnamed)?;
+                self.router.answer(from, &call.payload, call.deadline.into_std()).await
             }
             method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
             other => {

@@ -1,12 +1,8 @@
 //! The runtime of everything that must not wait for clients' work.
 
 use crate::error::NodeError;
-use crate::identity;
-use crate::peers::Peers;
-use lavandin_peer::{PeerIdentity, Trust};
 use std::future::Future;
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Threads: what is done here is short, but for the hashing of what comes in and goes out.
@@ -29,13 +25,6 @@ impl Runtime {
 
     pub(crate) fn handle(&self) -> Handle {
         self.runtime.as_ref().map_or_else(Handle::current, |runtime| runtime.handle().clone())
-    }
-
-    /// The way to other nodes, whose connections are served here.
-    pub(crate) fn peers(&self, trust: &Trust, me: &watch::Sender<PeerIdentity>) -> Result<Peers, NodeError> {
-        let handle = self.handle();
-        let _entered = handle.enter();
-        Ok(Peers::new(trust, me.subscribe(), identity::random()? as u64))
     }
 
     pub(crate) fn spawn<F>(&self, work: F) -> JoinHandle<F::Output>

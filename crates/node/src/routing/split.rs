@@ -60,9 +60,10 @@ impl<'a> Layout<'a> {
         let VectorBatch { element, dim, bytes } = &batch.vectors;
         let row_bytes = *dim as usize * element.size();
         let mut fields = batch.fields.as_deref().map(FieldRows);
+        let share = part_bytes(bytes.len(), self.table.groups().len());
         let mut parts: BTreeMap<GroupId, Part> = BTreeMap::new();
         for (row, id) in batch.ids.iter().enumerate() {
-            let part = parts.entry(self.owner(id)).or_default();
+            let part = parts.entry(self.owner(id)).or_insert_with(|| Part::with_capacity(share));
             part.push_id(id);
             part.rows.push(row as u32);
             part.vectors
@@ -86,6 +87,11 @@ impl<'a> Layout<'a> {
     }
 }
 
+/// Room for a group's share and an eighth more, since hashes do not divide evenly.
+fn part_bytes(bytes: usize, groups: usize) -> usize {
+    bytes.min(bytes / groups.max(1) / 8 * 9)
+}
+
 fn each<T, U>(parts: BTreeMap<GroupId, T>, make: impl Fn(T) -> U) -> BTreeMap<GroupId, U> {
     parts.into_iter().map(|(group, part)| (group, make(part))).collect()
 }
@@ -101,6 +107,10 @@ struct Part {
 }
 
 impl Part {
+    fn with_capacity(vector_bytes: usize) -> Self {
+        Self { vectors: BytesMut::with_capacity(vector_bytes), ..Self::default() }
+    }
+
     /// Integers stay a list of integers until a string is among them.
     fn push_id(&mut self, id: RecordIdRef<'_>) {
         match (self.ids.get_or_insert_with(|| BatchIds::Ints(Vec::new())), id) {

@@ -1,6 +1,6 @@
 //! A real HTTP server on a loopback port, which serves clients and peers.
 
-use crate::rig::{ECHO, LOCAL, Recorder, call, identity, secret, server};
+use crate::rig::{ECHO, LOCAL, Recorder, call, identity, secret, serve, server};
 use http_body_util::Empty;
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -30,7 +30,8 @@ async fn answer(handler: Arc<Recorder>, request: Request<Incoming>) -> Result<Re
     }
     tokio::spawn(async move {
         let stream = upgraded(request).await?;
-        server(&handler, ServerOptions::default()).serve(stream, LOCAL, watch::channel(false).1).await
+        let serving = server(&handler, ServerOptions::default());
+        serve(&serving, (stream, LOCAL), watch::channel(false).1).await
     });
     Ok(accept_upgrade())
 }

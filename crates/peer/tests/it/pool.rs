@@ -1,6 +1,6 @@
 //! Connections made, shared, lost and made again.
 
-use crate::rig::{ECHO, LOCAL, Recorder, WAIT, call, identity, secret, server, until};
+use crate::rig::{ECHO, LOCAL, Recorder, WAIT, call, identity, secret, serve, server, until};
 use bytes::Bytes;
 use lavandin_peer::{
     CallError, Class, ClientOptions, ConnectionError, Connector, PeerIdentity, PeerPool, Reason,
@@ -59,7 +59,7 @@ impl Connector for Wires {
         let serving = server(&self.handler, ServerOptions::default());
         self.served.lock().unwrap().spawn(async move {
             let never = watch::channel(false).1;
-            drop(serving.serve(far, LOCAL, never).await);
+            drop(serve(&serving, (far, LOCAL), never).await);
         });
         Ok(near)
     }

@@ -157,6 +157,19 @@ pub(crate) async fn slow_pair() -> Pair {
     pair_over(near, far, ServerOptions::default(), ClientOptions::default()).await
 }
 
+/// Accepts a stream and serves it.
+pub(crate) async fn serve<S>(
+    serving: &PeerServer<Recorder>,
+    (stream, remote): (S, IpAddr),
+    stop: watch::Receiver<bool>,
+) -> Result<(), ConnectionError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let accepted = serving.accept(stream, remote).await?;
+    serving.serve(accepted, stop).await
+}
+
 pub(crate) async fn pair_over<S>(
     near: S,
     far: DuplexStream,
@@ -169,7 +182,7 @@ where
     let handler = Recorder::new();
     let (stop, stopped) = watch::channel(false);
     let serving = server(&handler, server_options);
-    let server = tokio::spawn(async move { serving.serve(far, LOCAL, stopped).await });
+    let server = tokio::spawn(async move { serve(&serving, (far, LOCAL), stopped).await });
     let node = Some(NodeId::new(2));
     let (connection, run) =
         Connection::open(near, node, Class::Bulk, (&secret("s"), identity(1)), &client_options)

@@ -1,6 +1,6 @@
 //! What someone on the wire can do.
 
-use crate::rig::{ECHO, LOCAL, Recorder, call, identity, pair_over, secret, server};
+use crate::rig::{ECHO, LOCAL, Recorder, call, identity, pair_over, secret, serve, server};
 use lavandin_peer::{
     CallError, Class, ClientOptions, Connection, ConnectionError, FrameError, HandshakeError, PeerServer,
     ServerOptions, Trust,
@@ -44,7 +44,7 @@ async fn exchange(flipped: (usize, usize)) -> (Result<(), String>, [usize; 2]) {
     let handler = Recorder::new();
     let serving = server(&handler, ServerOptions::default());
     let (stop, stopped) = watch::channel(false);
-    let served = tokio::spawn(async move { serving.serve(far, LOCAL, stopped).await });
+    let served = tokio::spawn(async move { serve(&serving, (far, LOCAL), stopped).await });
     let node = Some(NodeId::new(2));
     let options = ClientOptions::default();
     let outcome = async {
@@ -88,7 +88,7 @@ async fn parted(
 ) -> (ConnectionError, ConnectionError) {
     let (near, far) = duplex(1 << 16);
     let (_stop, stopped) = watch::channel(false);
-    let served = tokio::spawn(async move { serving.serve(far, LOCAL, stopped).await });
+    let served = tokio::spawn(async move { serve(&serving, (far, LOCAL), stopped).await });
     let options = ClientOptions::default();
     let opened =
         Connection::open(near, node.map(NodeId::new), Class::Control, (&trust, identity(1)), &options).await;
@@ -140,7 +140,8 @@ async fn without_a_secret_only_this_machine_is_trusted() {
     ] {
         let (near, far) = duplex(1 << 16);
         let (serving, stopped) = (serving(), stopped.clone());
-        let served = tokio::spawn(async move { serving.serve(far, address.parse().unwrap(), stopped).await });
+        let served =
+            tokio::spawn(async move { serve(&serving, (far, address.parse().unwrap()), stopped).await });
         let options = ClientOptions::default();
         let opened =
             Connection::open(near, None, Class::Control, (&Trust::Loopback, identity(1)), &options).await;
@@ -155,7 +156,7 @@ async fn without_a_secret_only_this_machine_is_trusted() {
 async fn who_says_nothing_is_let_go() {
     let serving = server(&Recorder::new(), ServerOptions::default());
     let (near, far) = duplex(1 << 16);
-    let served = serving.serve(far, LOCAL, watch::channel(false).1).await;
+    let served = serve(&serving, (far, LOCAL), watch::channel(false).1).await;
     assert!(matches!(served, Err(ConnectionError::Slow { waited_ms: 5000 })), "{served:?}");
     drop(near);
     let (near, far) = duplex(1 << 16);
