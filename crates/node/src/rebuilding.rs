@@ -7,7 +7,7 @@ use crate::driver::News;
 use crate::groups::{GroupHost, LocalGroup};
 use crate::options::CallContext;
 use crate::peers::{Peers, method};
-use crate::snapshots::{Offer, Receiver, Request, SnapshotError, SnapshotSource, Standing, Throttle};
+use crate::snapshots::{Offer, Receiver, Request, SnapshotError, SnapshotSource, Standing};
 use bytes::Bytes;
 use lavandin_consensus::Metadata;
 use lavandin_peer::{Lane, PeerStatus};
@@ -16,8 +16,6 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// Bytes a second that all fetches of this node take together, so that requests keep their share of disk and network.
-const BYTES_PER_SECOND: u64 = 256 << 20;
 /// For one piece, or the offer, which may need a checkpoint first.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 const FAILURE_PAUSE: Duration = Duration::from_secs(1);
@@ -26,7 +24,6 @@ const EXPIRY: Duration = Duration::from_secs(10);
 
 pub(crate) struct Rebuilding {
     source: SnapshotSource,
-    throttle: Arc<Throttle>,
     peers: Peers,
     metadata: Metadata,
     node: NodeId,
@@ -38,7 +35,6 @@ impl Rebuilding {
     pub(crate) fn new(peers: &Peers, metadata: &Metadata, node: NodeId) -> Self {
         Self {
             source: SnapshotSource::default(),
-            throttle: Arc::new(Throttle::new(BYTES_PER_SECOND)),
             peers: peers.clone(),
             metadata: metadata.clone(),
             node,
@@ -59,8 +55,12 @@ impl Rebuilding {
         });
     }
 
+    fn host(&self) -> Option<Arc<GroupHost>> {
+        self.groups.get()?.upgrade()
+    }
+
     fn group(&self, group: GroupId) -> Option<Arc<LocalGroup>> {
-        self.groups.get()?.upgrade()?.get(group)
+        self.host()?.get(group)
     }
 
     /// Fetches a snapshot and gives it to the group's thread.
@@ -72,7 +72,7 @@ impl Rebuilding {
             directory: Arc::clone(&local.directory),
             group,
             node: self.node,
-            throttle: Arc::clone(&self.throttle),
+            throttle: Arc::clone(&local.throttle),
             progress: Arc::clone(&local.rebuild),
         };
         let fetched = receiver.fetch(standing).await;
@@ -102,7 +102,12 @@ impl Rebuilding {
         let answered = match Request::decode(payload).ok_or_else(malformed)? {
             Request::Begin { group, node } if node == from => self.offer(group, from).await,
             Request::Begin { .. } => return Err(malformed()),
-            Request::Piece(piece) => self.source.piece(piece).await,
+            Request::Piece(piece) => {
+                if let Some(host) = self.host() {
+                    host.throttle.take(u64::from(piece.length)).await;
+                }
+                self.source.piece(piece).await
+            }
             Request::End { session } => {
                 self.source.end(session);
                 Ok(Bytes::new())

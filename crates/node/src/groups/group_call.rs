@@ -105,6 +105,19 @@ impl GroupCall {
         matches!(self, Self::Change { .. } | Self::Reserve { .. } | Self::Drop(_) | Self::LogSchema(_))
     }
 
+    /// Whether it reads or writes records for a client, beside which other work should make way.
+    const fn concerns_records(&self) -> bool {
+        matches!(
+            self,
+            Self::Change { .. }
+                | Self::Reserve { .. }
+                | Self::Search { .. }
+                | Self::SearchRange { .. }
+                | Self::Records { .. }
+                | Self::Contains { .. }
+        )
+    }
+
     /// Whether it may be asked again where nobody knows whether it was carried out. Changes are, under their request
     /// id; a reservation that was logged is gone, and whoever asks again is not told what became of it.
     pub(crate) const fn may_repeat(&self) -> bool {
@@ -120,6 +133,9 @@ impl LocalGroup {
         catalogue: &Catalogue,
         call: GroupCall,
     ) -> Result<GroupAnswer, NodeError> {
+        if call.concerns_records() {
+            self.throttle.note_request();
+        }
         Ok(match call {
             GroupCall::Change { collection, change, reserved } => {
                 reserved.into_iter().for_each(|reserved| self.release(reserved));

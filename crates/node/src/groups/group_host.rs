@@ -11,6 +11,7 @@ use crate::jobs::{JobBoard, Lanes};
 use crate::options::NodeOptions;
 use crate::pool::Pool;
 use crate::reservations::Reservations;
+use crate::snapshots::Throttle;
 use lavandin_consensus::Metadata;
 use lavandin_group::replication::ReplicationOptions;
 use lavandin_group::{GroupCopy, GroupOptions, Recovery, Replica};
@@ -23,6 +24,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
+/// What snapshots may take while clients are served, so that they keep their share of disk and network.
+const BUSY_SNAPSHOT_BYTES_PER_SECOND: u64 = 64 << 20;
 const NO_THREAD: NodeError = NodeError::Internal("the system starts no more threads");
 
 /// Which process of which node a copy belongs to, as it was registered.
@@ -42,6 +45,8 @@ pub(crate) struct GroupHost {
     lanes: Mutex<Option<Lanes>>,
     pub(crate) board: Arc<JobBoard>,
     pub(crate) pool: Arc<Pool>,
+    /// Of all snapshots that come and go.
+    pub(crate) throttle: Arc<Throttle>,
     /// Copies that were read and wait for the node's registration.
     read: Mutex<BTreeMap<GroupId, GroupCopy<GroupState>>>,
     groups: RwLock<BTreeMap<GroupId, Arc<LocalGroup>>>,
@@ -69,6 +74,7 @@ impl GroupHost {
             lanes: Mutex::new(Some(lanes)),
             board,
             pool: Arc::new(Pool::new(options.threads)),
+            throttle: Arc::new(Throttle::new(BUSY_SNAPSHOT_BYTES_PER_SECOND)),
             read: Mutex::default(),
             groups: RwLock::default(),
             drivers: Mutex::default(),
@@ -179,6 +185,7 @@ impl GroupHost {
             log_bytes: log_bytes_seen,
             failure: failure_seen,
             pool: Arc::clone(&self.pool),
+            throttle: Arc::clone(&self.throttle),
         })
     }
 

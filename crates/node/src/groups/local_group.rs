@@ -6,7 +6,7 @@ use crate::group_client::GroupClient;
 use crate::groups::Serving;
 use crate::options::CallContext;
 use crate::pool::Pool;
-use crate::snapshots::Progress;
+use crate::snapshots::{Progress, Throttle};
 use crossbeam_channel::Sender;
 use lavandin_group::replication::View;
 use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
@@ -40,6 +40,8 @@ pub(crate) struct LocalGroup {
     pub(crate) failure: watch::Receiver<Option<NodeError>>,
     /// Where long reads run; the node's groups share it.
     pub(crate) pool: Arc<Pool>,
+    /// Told of every request, so that snapshots make way.
+    pub(crate) throttle: Arc<Throttle>,
 }
 
 impl LocalGroup {
