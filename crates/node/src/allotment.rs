@@ -33,13 +33,16 @@ impl IdLeases {
         Some(start)
     }
 
-    /// A new lease in the place of what is left of the old one.
+    /// A new lease in the place of what is left of the old one, or after it where nobody else had one in between: a
+    /// collection that is filled through one node has no gaps.
     pub(crate) fn renew(&self, collection: CollectionId, lease: Range<u64>) {
         let mut leases = self.lock();
         if leases.len() >= LEASES_MAX {
             leases.clear();
         }
-        leases.insert(collection, lease);
+        let known = leases.entry(collection).or_insert(lease.start..lease.start);
+        let start = if known.end == lease.start { known.start } else { lease.start };
+        *known = start..lease.end;
     }
 
     /// Gives up what is left of a lease: others have taken ids of it for themselves.

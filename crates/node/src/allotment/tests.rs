@@ -18,6 +18,18 @@ fn a_lease_is_used_up_in_order_and_never_passed() {
 }
 
 #[test]
+fn a_lease_goes_on_where_the_last_one_ended() {
+    let leases = IdLeases::default();
+    leases.renew(COLLECTION, 0..10);
+    assert_eq!(leases.take(COLLECTION, 7), Some(0));
+    assert_eq!(leases.take(COLLECTION, 7), None, "three are left");
+    leases.renew(COLLECTION, 10..20);
+    assert_eq!(leases.take(COLLECTION, 7), Some(7));
+    leases.renew(COLLECTION, 30..40);
+    assert_eq!(leases.take(COLLECTION, 7), Some(30), "another node has 20 to 29");
+}
+
+#[test]
 fn many_collections_do_not_pile_up() {
     let leases = IdLeases::default();
     for collection in 0..=LEASES_MAX as u64 {
