@@ -32,15 +32,20 @@ class ClusterServer(Server):
         self.processes = [
             self.spawn(port, "--data-dir", str(self.directory / str(port)), *self.arguments) for ports in self.layout for port in ports
         ]
+        # LynseDB's coordinator ends where a node does not answer yet.
+        self.wait(lambda: all(self.at(port, "/readyz") for ports in self.layout for port in ports))
         coordinator = ("--role", "coordinator", "--cluster-config", str(config), "--cluster-state", str(self.directory / "state.json"))
         self.process = self.spawn(self.port, *coordinator)
         self.processes.append(self.process)
+        self.wait(self.is_whole)
+        return self
+
+    def wait(self, until):
         end = time.monotonic() + READY_DEADLINE_S
-        while not self.is_whole():
+        while not until():
             if any(process.poll() is not None for process in self.processes) or time.monotonic() > end:
                 raise SystemExit(f"{self.name} did not start; see {self.directory}/*.log")
             time.sleep(0.05)
-        return self
 
     def spawn(self, port: int, *more) -> subprocess.Popen:
         command = [*self.program, "serve", "--host", "127.0.0.1", "--port", str(port), *more]

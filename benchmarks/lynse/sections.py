@@ -115,12 +115,17 @@ def ingest(run, subjects: list):
         subject.fill_plain(run.rows[:BATCH], "warm")
     stub = Subject(Stub(run.directory / "stub").start(fresh=False))
     for kind, (rows, fill) in kinds.items():
-        turns = subjects if kind == "one by one" else [*subjects, stub]
+        turns = list(subjects) if kind == "one by one" else [*subjects, stub]
         kept = {subject.name: ([], [], []) for subject in turns}
         for _ in range(run.options.rounds):
-            for subject in turns:
+            for subject in list(turns):
                 cpu = subject.server.cpu_s()
-                taken = fill(subject)
+                try:
+                    taken = fill(subject)
+                except Refused as error:
+                    print(f"ingest   {kind:22} {subject.name:10} {error}", flush=True)
+                    turns.remove(subject)
+                    continue
                 rates, times, cpus = kept[subject.name]
                 cpus.append((subject.server.cpu_s() - cpu) / rows * 1e6)
                 rates.append(rows / sum(taken))
@@ -151,6 +156,10 @@ def ready_bodies(rows: np.ndarray) -> tuple[list, list]:
     return as_json, as_binary
 
 
+class Refused(Exception):
+    """A server that does not serve a row: its cluster knows fewer calls than its nodes do."""
+
+
 def send(subject: Subject, name: str, bodies: list) -> list[float]:
     subject.create(name, subject.dim)
     connection = http.client.HTTPConnection("127.0.0.1", subject.server.port)
@@ -162,7 +171,7 @@ def send(subject: Subject, name: str, bodies: list) -> list[float]:
         text = answer.read()
         taken.append(time.perf_counter() - begun)
         if answer.status != 200:
-            raise SystemExit(f"{subject.name}: {path.split('?')[0]}: {answer.status} {text[:300]!r}")
+            raise Refused(f"{path.split('?')[0]}: {answer.status} {text[:300]!r}")
     connection.close()
     return taken
 

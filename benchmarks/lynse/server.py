@@ -44,8 +44,11 @@ class Server:
         return self
 
     def answers(self, path: str) -> bool:
+        return self.at(self.port, path)
+
+    def at(self, port: int, path: str) -> bool:
         try:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=READY_DEADLINE_S)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=READY_DEADLINE_S)
             connection.request("GET", path)
             return connection.getresponse().status == 200
         except OSError:
