@@ -70,6 +70,9 @@ pub enum NodeError {
         "this coordinator has not found its cluster yet; start the nodes of its configuration, then try again"
     )]
     NoCluster,
+    /// Nothing was done, or it does no harm to do it again.
+    #[error("{0}")]
+    Unavailable(String),
     #[error("this node has not been registered with its cluster yet; see that the metadata has a leader")]
     NotRegistered,
     #[error(
@@ -89,7 +92,8 @@ pub enum NodeError {
     NotServing { group: GroupId, reason: String },
     /// A change was under way when its group got another primary, or the way to it broke.
     #[error(
-        "change {request_id} may still happen; send it again with the same idempotency key to learn its outcome"
+        "change {request_id} may still happen; send it again with the same idempotency key to learn its outcome, or, if it \
+         had none, read whether it was made"
     )]
     OutcomeUnknown { request_id: RequestId },
     #[error("shard group {group} cannot be reached ({reason}); try again after a moment")]
@@ -166,6 +170,7 @@ impl NodeError {
             | Self::OutcomeUnknown { .. }
             | Self::Unreachable { .. }
             | Self::NoCluster
+            | Self::Unavailable(_)
             | Self::NotRegistered
             | Self::Removed
             | Self::DataDirectory { .. } => ErrorCode::Unavailable,

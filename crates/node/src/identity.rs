@@ -102,3 +102,6 @@ pub(crate) fn random() -> Result<u128, NodeError> {
     getrandom::fill(&mut bytes).map_err(|_| NodeError::Internal("the system gives no random numbers"))?;
     Ok(u128::from_le_bytes(bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,8 @@
 //!
 //! - `registration`: the start of a node; `heartbeats`: the lease; `supervision`: what the leader of the metadata does;
 //!   `founding`: what a coordinator does where there is no cluster yet; `adoption`: taking in a node; `answers`: what other
-//!   nodes are answered; `departures`: handing over before a stop, and copies that go; `status`: how the cluster stands.
+//!   nodes are answered; `departures`: handing over before a stop, and copies that go; `status`: how the cluster stands;
+//!   `links`: what the groups' threads leave to others.
 //!
 //! Invariants: no copy hears of the metadata before its node is registered; a lease counts only once the metadata that
 //! the leader had when it granted it is applied here; whoever leads the metadata decides only while it surely leads.
@@ -21,35 +22,30 @@ mod answers;
 mod departures;
 mod founding;
 mod heartbeats;
+mod links;
 mod registration;
 mod status;
 mod supervision;
 
 use crate::clock::Clock;
 use crate::cluster_settings::ClusterSettings;
-use crate::driver::Outside;
 use crate::error::NodeError;
-use crate::groups::{GroupHost, Part, command_of, view_of};
+use crate::groups::{GroupHost, Part, view_of};
 use crate::identity::Identity;
-use crate::peers::{Mailboxes, Peers, host_and_port};
-use crate::rebuilding::Rebuilding;
-use crate::snapshots::Standing;
+use crate::peers::{Peers, host_and_port};
 use departures::Departures;
 use lavandin_cluster::{BootId, NodeRole, StartId, Supervisor};
 use lavandin_consensus::Metadata;
-use lavandin_group::replication::Proposal;
 use lavandin_peer::PeerIdentity;
 use lavandin_storage::Directory;
-use lavandin_types::{GroupId, NodeId};
+use lavandin_types::GroupId;
+pub(crate) use links::GroupLinks;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-/// How long a primary's proposal may take.
-const PROPOSAL_MAX: Duration = Duration::from_secs(3);
 /// What this program speaks.
 pub(crate) const PROTOCOL: u32 = 1;
 
@@ -177,6 +173,7 @@ impl Membership {
             tracing::error!(%error, "this node cannot take part in its cluster");
             return;
         }
+        self.compare_layout();
         loop {
             changes.borrow_and_update();
             if let Err(error) = self.follow_catalogue().await {
@@ -188,6 +185,15 @@ impl Membership {
                 },
                 () = self.departures.ended() => {}
             }
+        }
+    }
+
+    /// Says how the layout that a coordinator was given differs from the cluster: that counts.
+    fn compare_layout(&self) {
+        let catalogue = self.metadata.catalogue();
+        let layout = self.settings.layout.as_ref().filter(|_| catalogue.cluster().is_some());
+        for difference in layout.into_iter().flat_map(|layout| layout.differences(&catalogue)) {
+            tracing::warn!(event = "layout_differs", "{difference}");
         }
     }
 
@@ -254,41 +260,5 @@ impl Membership {
 
     fn with_supervisor<T>(&self, work: impl FnOnce(&mut Supervisor) -> T) -> Option<T> {
         self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
-    }
-}
-
-/// What the groups' threads leave to others.
-pub(crate) struct GroupLinks {
-    pub mailboxes: Mailboxes,
-    pub rebuilding: Arc<Rebuilding>,
-    pub metadata: Metadata,
-    pub runtime: Handle,
-    /// The copies, to tell them what became of their proposals; set once they can exist.
-    pub groups: std::sync::OnceLock<std::sync::Weak<GroupHost>>,
-}
-
-impl Outside for GroupLinks {
-    fn send(&self, to: NodeId, group: GroupId, message: Vec<u8>) {
-        self.mailboxes.post(to, group, message);
-    }
-
-    fn propose(&self, group: GroupId, proposal: Proposal) {
-        let (metadata, groups) = (self.metadata.clone(), self.groups.get().cloned());
-        self.runtime.spawn(async move {
-            let proposed = metadata.propose_within(command_of(group, proposal.clone()), PROPOSAL_MAX).await;
-            match proposed {
-                Ok(_) => tracing::info!(event = "group_changed", %group, ?proposal, "a group was changed"),
-                Err(error) => tracing::debug!(%group, ?proposal, %error, "a change of a group was refused"),
-            }
-            let local = groups.and_then(|groups| groups.upgrade()).and_then(|groups| groups.get(group));
-            if let Some(local) = local {
-                drop(local.news.send(crate::driver::News::ProposalEnded));
-            }
-        });
-    }
-
-    fn fetch_snapshot(&self, group: GroupId, from: NodeId, standing: Standing) {
-        let rebuilding = Arc::clone(&self.rebuilding);
-        self.runtime.spawn(async move { rebuilding.fetch(group, from, standing).await });
     }
 }

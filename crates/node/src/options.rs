@@ -6,10 +6,12 @@ use crate::error::NodeError;
 use crate::reading::Reading;
 use lavandin_shard::ShardLimits;
 use lavandin_storage::Durability;
-use lavandin_types::RequestId;
+use lavandin_types::{CollectionId, RequestId};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Odd, so that no two collections turn a name into the same one.
+const COLLECTIONS_APART: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 /// What a timeout too long for the clock is taken for.
 const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -95,6 +97,14 @@ impl CallContext {
     #[must_use]
     pub fn with_request_id(self, request_id: RequestId) -> Self {
         Self { request_id, ..self }
+    }
+
+    /// The same for one collection: a name that a client uses for changes of two collections names two changes.
+    pub(crate) fn in_collection(&self, collection: CollectionId) -> Self {
+        let mixed = self.request_id.get() ^ u128::from(collection.get()).wrapping_mul(COLLECTIONS_APART);
+        let request_id =
+            if self.request_id.is_none() { RequestId::NONE } else { RequestId::new(mixed.max(1)) };
+        self.clone().with_request_id(request_id)
     }
 
     #[must_use]

@@ -23,6 +23,7 @@ impl Node {
         change: Change,
     ) -> Result<Outcome, NodeError> {
         let mut info = self.lookup(database, name).await?;
+        let context = &context.in_collection(info.id);
         context.check()?;
         let batch = match &change {
             Change::Add(batch) | Change::Upsert(batch) => Some(batch),

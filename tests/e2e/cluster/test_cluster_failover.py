@@ -3,6 +3,7 @@ there, the copies stay equal, and every member is back in sync without a command
 """
 
 import os
+import shutil
 import time
 
 import numpy as np
@@ -179,3 +180,19 @@ def test_the_last_copy_alone_still_serves(make_cluster):
                 cluster.spawn(name)
         cluster.wait_settled()
         assert collection.shape == (21, 2)
+
+
+def test_a_copy_whose_files_are_gone_is_rebuilt(make_cluster):
+    """Its node is known, with its metadata and its number; an empty copy must not count as one that holds everything."""
+    cluster = make_cluster(layout(health=QUICK_HEALTH))
+    with cluster.running():
+        collection = VectorDBClient(cluster.url).create_database("d").require_collection("c", dim=2)
+        ids = [f"id{number}" for number in range(50)]
+        collection.add(ids=ids, vectors=np.ones((50, 2), dtype=np.float32))
+        first = cluster.primary("sg0").name
+        cluster.kill(first)
+        shutil.rmtree(cluster[first].data_dir / "groups")
+        cluster.spawn(first)
+        cluster.wait_settled(HEAL_DEADLINE_S)
+        assert sorted(collection.head(100).ids.tolist()) == sorted(ids)
+        assert "files of a copy are gone" in cluster[first].log()

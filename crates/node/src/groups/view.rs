@@ -37,3 +37,6 @@ pub(crate) fn command_of(group: GroupId, proposal: Proposal) -> Command {
         Proposal::DropJoiner { expected } => Command::DropJoiner { group, expected: at(expected) },
     }
 }
+
+#[cfg(test)]
+mod tests;

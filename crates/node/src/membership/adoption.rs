@@ -6,7 +6,7 @@ use crate::error::NodeError;
 use crate::identity::Seat;
 use crate::peers::{ControlReply, ControlRequest, IdentityForm};
 use lavandin_cluster::{NodeRegistration, NodeRole, StartId};
-use lavandin_types::{ErrorCode, NodeId, StoreId};
+use lavandin_types::{NodeId, StoreId};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -47,7 +47,9 @@ impl Membership {
             }
             tokio::time::sleep(PAUSE).await;
         }
-        Err(unavailable(format!("there is no node to add at {uri} ({said}); start it, then try again")))
+        Err(NodeError::Unavailable(format!(
+            "there is no node to add at {uri} ({said}); start it, then try again"
+        )))
     }
 
     /// Its number, if it is a member; nothing, if it may be taken in.
@@ -78,7 +80,9 @@ impl Membership {
                 Err(reason) => reason,
             };
             if Instant::now() + PAUSE >= deadline {
-                return Err(unavailable(format!("{uri} cannot be registered: {reason}; try again")));
+                return Err(NodeError::Unavailable(format!(
+                    "{uri} cannot be registered: {reason}; try again"
+                )));
             }
             tokio::time::sleep(PAUSE).await;
         };
@@ -87,7 +91,7 @@ impl Membership {
             Ok(ControlReply::Refused(refused)) => {
                 Err(NodeError::Refused(format!("{uri}: {}", refused.reason)))
             }
-            other => Err(unavailable(format!("{uri} was not adopted ({other:?}); try again"))),
+            other => Err(NodeError::Unavailable(format!("{uri} was not adopted ({other:?}); try again"))),
         }
     }
 
@@ -111,10 +115,6 @@ impl Membership {
         }
         Err(NodeError::Deadline("the node was adopted and has not been heard of yet; look at its log"))
     }
-}
-
-fn unavailable(message: String) -> NodeError {
-    NodeError::Remote { code: ErrorCode::Unavailable, message, filter_position: None }
 }
 
 /// What is said on behalf of an empty node.

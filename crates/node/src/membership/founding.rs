@@ -3,14 +3,14 @@
 //! 1. It asks every node that it was told of who it is.
 //! 2. If one belongs to a formed cluster, that is the cluster: the coordinator registers there.
 //! 3. Else, once all nodes of the layout answer (or, after `PATIENCE`, all that are to vote first), every empty one is
-//!    adopted: with its number, the first voters and the seed. Two coordinators that do this at once adopt for the same voters, so that one group is founded; whose seed
-//!    its leader proposes first is the cluster.
+//!    adopted: with its number, the first voters and the seed. Two coordinators that do this at once adopt for the same
+//!    voters, so that one group is founded; whose seed its leader proposes first is the cluster.
 
 use super::Membership;
 use crate::identity::{self, Seat};
 use crate::peers::{ControlReply, ControlRequest, IdentityForm};
 use futures_util::future::join_all;
-use lavandin_cluster::{ClusterOptions, NodeRegistration, NodeRole, StaticLayout, voters_of};
+use lavandin_cluster::{ClusterOptions, StaticLayout, voters_of};
 use lavandin_types::NodeId;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -81,15 +81,8 @@ impl Membership {
 
     /// Registers this coordinator and takes its seat.
     async fn join(&self, known: Vec<(NodeId, String)>) -> Result<(), String> {
-        let address = self.settings.advertised.clone().unwrap_or_default();
-        let registration = NodeRegistration {
-            store: self.identity.store,
-            address: address.clone(),
-            role: NodeRole::Coordinator,
-            start_id: self.start_id,
-            protocol: super::PROTOCOL,
-            ..NodeRegistration::default()
-        };
+        let registration = self.registration(Vec::new());
+        let address = registration.address.clone();
         let request = ControlRequest::Register(Box::new(registration));
         let info = match self.ask_around(known.clone(), &request, Instant::now() + 2 * ANSWER_MAX).await? {
             ControlReply::Registered(info) => info,

@@ -74,7 +74,7 @@ impl Membership {
     }
 
     /// Reads the copies that this node has as far as it knows; those that are whole. On a node alone damage ends the
-    /// start; among others the copy is rebuilt.
+    /// start; among others the copy is rebuilt, and so is one whose files are gone: it would come back empty.
     async fn read_copies(&self) -> Result<Vec<GroupId>, NodeError> {
         let catalogue = self.metadata.catalogue();
         let groups: Vec<GroupId> = catalogue.groups_of(self.identity.node).map(|group| group.id).collect();
@@ -83,10 +83,12 @@ impl Membership {
             if let Err(error) = host.clear_removed() {
                 tracing::warn!(%error, "files of a removed copy stay on the disk");
             }
+            let present = host.on_disk()?;
             let mut whole = Vec::new();
             for group in groups {
                 match host.read(group) {
-                    Ok(()) => whole.push(group),
+                    Ok(()) if alone || present.contains(&group) => whole.push(group),
+                    Ok(()) => tracing::error!(%group, "the files of a copy are gone; it will be rebuilt"),
                     Err(error) if alone => return Err(error),
                     Err(error) => {
                         tracing::error!(%group, %error, "a copy cannot be read; it will be rebuilt")
@@ -104,7 +106,8 @@ impl Membership {
         Ok(if keeps { whole } else { Vec::new() })
     }
 
-    fn registration(&self, intact: Vec<GroupId>) -> NodeRegistration {
+    /// What this start says of itself; `intact` are the copies that surely hold what they acknowledged.
+    pub(super) fn registration(&self, intact: Vec<GroupId>) -> NodeRegistration {
         NodeRegistration {
             store: self.identity.store,
             address: self.address(),
@@ -120,7 +123,7 @@ impl Membership {
     pub(super) fn address(&self) -> String {
         let seat = self.identity.seat.as_ref().map(|seat| seat.address.clone());
         let known = self.metadata.catalogue().node(self.identity.node).map(|info| info.address.clone());
-        seat.or(known).unwrap_or_default()
+        seat.or(known).or_else(|| self.settings.advertised.clone()).unwrap_or_default()
     }
 
     async fn register_alone(&self, registration: NodeRegistration) -> Result<NodeInfo, NodeError> {

@@ -114,3 +114,6 @@ impl From<CopyForm> for CopyReport {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

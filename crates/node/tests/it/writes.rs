@@ -125,6 +125,19 @@ async fn racing_first_batches_agree_on_one_dimension() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_name_in_two_collections_names_two_changes() {
+    let (_dir, node) = world().await;
+    let named = context().with_request_id(RequestId::new(7));
+    for name in ["c", "d"] {
+        require(&node, name).await;
+        let add = Change::Add(batch(BatchIds::Ints(vec![1]), 2, &[1.0; 2]));
+        node.change(&named, DB, name, add).await.unwrap();
+    }
+    assert_eq!((int_ids(&node, "c").await, int_ids(&node, "d").await), (vec![1], vec![1]));
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_retry_is_applied_once() {
     let (dir, node) = world().await;
     require(&node, "c").await;
