@@ -272,11 +272,21 @@ impl<C: Consumer> GroupCopy<C> {
                 return Ok(Staged::Pending(*sequence));
             }
         }
-        let (bytes, bytes_max) = (self.pending_bytes(), self.options.pending_bytes_max);
-        if bytes >= bytes_max {
+        if !self.has_room() {
+            let (bytes, bytes_max) = (self.pending_bytes(), self.options.pending_bytes_max);
             return Err(GroupError::PipelineFull { group, bytes, bytes_max });
         }
         self.stage_new(request_id, request)
+    }
+
+    /// Whether a request would not be refused because too many wait.
+    pub fn has_room(&self) -> bool {
+        self.pending_bytes() < self.options.pending_bytes_max
+    }
+
+    /// Whether a request of this id is staged and not applied yet.
+    pub fn is_pending(&self, request_id: RequestId) -> bool {
+        self.pending.contains_key(&request_id)
     }
 
     /// What a request came to that was applied under its id.

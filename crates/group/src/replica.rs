@@ -145,14 +145,20 @@ impl<C: Consumer> Replica<C> {
         self.replicator.proposal_ended(now);
     }
 
+    /// A record of that epoch and number was acknowledged, see `Replicator::learn_committed`.
+    pub fn learn_committed(
+        &mut self,
+        epoch: PrimaryEpoch,
+        sequence: SequenceNumber,
+        now: u64,
+    ) -> Result<(), GroupError> {
+        self.replicator.learn_committed(epoch, sequence, log_state(&self.copy));
+        self.carry_out(&[], now)
+    }
+
     /// Begins a round of confirmation for a linearizable read, see `Replicator::confirm`.
     pub fn confirm(&mut self) -> Option<u64> {
         self.replicator.confirm()
-    }
-
-    /// Whether this copy has applied what the primary last said to be committed.
-    pub fn is_up_to_date(&self) -> bool {
-        self.replicator.told().is_some_and(|told| self.copy.applied().sequence >= told)
     }
 
     /// A snapshot as of `position` goes to another copy.
@@ -182,7 +188,11 @@ impl<C: Consumer> Replica<C> {
         loop {
             let actions = self.replicator.take_actions();
             if actions.is_empty() {
-                return self.ship(now);
+                self.ship(now)?;
+                let notices = self.replicator.notices(log_state(&self.copy), now).into_iter();
+                let notices = notices.map(|(to, message)| Output::Send { to, message, records: Vec::new() });
+                self.outputs.extend(notices);
+                return Ok(());
             }
             for action in actions {
                 self.perform(action, records, now)?;

@@ -24,7 +24,7 @@ pub(crate) use lease::Lease;
 pub(crate) use local_group::LocalGroup;
 pub(crate) use remote_calls::PeerCalls;
 pub(crate) use router::Router;
-pub(crate) use serving::Serving;
+pub(crate) use serving::{Applied, Need, Serving};
 pub(crate) use view::{command_of, view_of};
 
 use crate::error::NodeError;

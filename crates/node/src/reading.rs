@@ -12,7 +12,7 @@ pub type Progress = BTreeMap<GroupId, u64>;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Consistency {
     /// The primary; where it does not answer for a while, an in-sync copy that shows every write acknowledged through
-    /// this node.
+    /// this node, and of the others all but those of the last seconds.
     #[default]
     Usual,
     /// The primary, as long as its lease lasts: the newest as far as clocks run at about one pace.
@@ -21,7 +21,7 @@ pub enum Consistency {
     Linearizable,
     /// Any in-sync copy that shows what the client has seen before.
     Session(Progress),
-    /// The primary, or an in-sync copy here that was this long ago, at most, as new as its primary said to be.
+    /// An in-sync copy that shows everything acknowledged until so long ago, or the primary.
     Bounded(Duration),
     /// Any in-sync copy, however far behind.
     Any,

@@ -12,6 +12,7 @@ use crate::oracle::{Oracle, Violation};
 use crate::plan::Plan;
 use crate::random::Random;
 use clients::{Client, ClientAnswer};
+use lavandin_group::Position;
 use lavandin_group::replication::Message;
 use lavandin_types::{GroupId, NodeId};
 use std::cmp::Reverse;
@@ -74,6 +75,13 @@ pub(crate) enum Event {
         life: u64,
         group: GroupId,
         bytes: Option<Vec<u8>>,
+    },
+    /// Word of a record that was acknowledged, for some copy.
+    Acknowledged {
+        host: usize,
+        life: u64,
+        group: GroupId,
+        record: Position,
     },
     Client {
         client: usize,
@@ -246,6 +254,9 @@ impl World {
             Event::Fault { number } => self.fault(number),
             Event::SnapshotAsked { host, by, life, group } => self.snapshot_asked(host, by, life, group),
             Event::Snapshot { host, life, group, bytes } => self.snapshot(host, life, group, bytes),
+            Event::Acknowledged { host, life, group, record } => {
+                self.hear_of_acknowledged(host, life, group, record)
+            }
             Event::Client { client, attempt } => self.client(client, attempt),
             Event::ClientAsk { host, client, attempt, until_ms } => {
                 self.client_ask(host, client, attempt, until_ms)

@@ -75,6 +75,31 @@ def test_the_modes_of_reading(cluster):
     assert wrong.status == 400 and "linearizable" in wrong.json["error"], wrong.text
 
 
+def test_a_node_that_was_killed_shows_what_it_had_acknowledged(make_cluster):
+    """The primary dies with the answer; its next process has to ask another copy, which may not have heard that all is committed."""
+    cluster = make_cluster(Layout())
+    with cluster.running():
+        named = make(cluster, "killed")
+        for number in range(4):
+            name = cluster.primary("sg0").name
+            key = next(key for at in range(100) if owner("killed", "c", key := f"r{number}-{at}") == "sg0")
+            told = ask(cluster, name, "/add", {**named, "ids": [key], "vectors": [[1.0, 1.0]]})
+            cluster.kill(name)
+            assert told.status == 200, told.text
+            cluster.spawn(name)
+
+            def is_shown(name=name, key=key) -> bool:
+                try:
+                    read = ask(cluster, name, "/read_by_only_id", {**named, "id": [key]})
+                except OSError:
+                    return False
+                assert "does not exist" not in read.text, read.text
+                return read.status == 200
+
+            poll(is_shown, "an answer")
+            cluster.wait_settled()
+
+
 def test_copies_are_found_to_be_the_same(cluster):
     named = make(cluster, "same")
     keys = [f"r{row}" for row in range(ROWS)]

@@ -294,6 +294,26 @@ impl Primary {
         (messages, self.propose(options, now))
     }
 
+    /// What is committed is acknowledged in this moment: a copy that is told at once shows it, whatever becomes of this
+    /// one. While more is on its way, the next records bring the news.
+    pub(super) fn notices(
+        &mut self,
+        options: &ReplicationOptions,
+        log: &LogState<'_>,
+        now: u64,
+    ) -> Vec<(NodeId, Message)> {
+        if self.committed < log.last.sequence {
+            return Vec::new();
+        }
+        let mut messages = Vec::new();
+        for (node, peer) in self.peers.iter_mut().filter(|(_, peer)| peer.told < self.committed) {
+            let heartbeat = Heartbeat { committed: self.committed, round: self.round };
+            messages.push((*node, message(options, &self.view, peer, Content::Heartbeat(heartbeat))));
+            peer.told(self.committed, now);
+        }
+        messages
+    }
+
     /// A joiner that has by now what the log held a moment ago is waited for from now on.
     fn require_joiner(&mut self, options: &ReplicationOptions, log: &LogState<'_>, now: u64) {
         let Some((node, _)) = self.view.joiner.filter(|_| self.view.mirror && self.is_ready(options)) else {

@@ -231,6 +231,23 @@ impl Replicator {
         Some(Message { group: self.options.group, epoch, incarnation, content })
     }
 
+    /// Tells the other copies at once what is committed, unless records are on their way that will.
+    pub fn notices(&mut self, log: LogState<'_>, now: u64) -> Vec<(NodeId, Message)> {
+        match &mut self.role {
+            Role::Primary(primary) => primary.notices(&self.options, &log, now),
+            Role::Follower(_) => Vec::new(),
+        }
+    }
+
+    /// A record of that epoch and number was acknowledged, whoever says so: it is committed, and all before it. A log that
+    /// has it is the same up to there.
+    pub fn learn_committed(&mut self, epoch: PrimaryEpoch, sequence: SequenceNumber, log: LogState<'_>) {
+        let holds = sequence <= log.durable && log.epochs.epoch_of(sequence) == Some(epoch);
+        if holds && matches!(self.role, Role::Follower(_)) {
+            self.actions.push(Action::Advance(sequence));
+        }
+    }
+
     /// A snapshot as of `position` goes to a copy: the log behind it is kept.
     pub fn snapshot_taken(&mut self, to: NodeId, position: SequenceNumber) {
         if let Role::Primary(primary) = &mut self.role
@@ -295,14 +312,6 @@ impl Replicator {
 
     pub fn is_confirmed(&self, round: u64) -> bool {
         matches!(&self.role, Role::Primary(primary) if primary.is_confirmed(round))
-    }
-
-    /// The commit point, as a follower's primary has told it in this reign.
-    pub fn told(&self) -> Option<SequenceNumber> {
-        match &self.role {
-            Role::Follower(follower) => follower.leader.map(|_| follower.told),
-            Role::Primary(_) => None,
-        }
     }
 
     /// When the lease ends, on the clock of the caller.

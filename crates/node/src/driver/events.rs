@@ -8,7 +8,7 @@ use crate::snapshots::{Fetched, SnapshotError, Standing};
 use bytes::Bytes;
 use lavandin_group::replication::{Message, Proposal, View};
 use lavandin_shard::{Change, Outcome};
-use lavandin_types::{CollectionId, GroupId, NodeId, RequestId, SequenceNumber};
+use lavandin_types::{CollectionId, GroupId, NodeId, PrimaryEpoch, RequestId, SequenceNumber};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -76,6 +76,11 @@ pub(crate) enum News {
         from: NodeId,
         message: Box<Message>,
         records: Bytes,
+    },
+    /// A record was acknowledged, by what a router was told: all up to there is committed.
+    Acknowledged {
+        epoch: PrimaryEpoch,
+        sequence: SequenceNumber,
     },
     /// Whether another copy is to take over as soon as this one has stopped serving.
     Yield {

@@ -5,7 +5,7 @@ use crate::error::NodeError;
 use crate::group_state::{GroupOutcome, GroupState};
 use crate::snapshots::{self, Fetched, Standing};
 use lavandin_group::replication::View;
-use lavandin_group::{GroupError, Outcomes, Output};
+use lavandin_group::{GroupError, Outcomes, Output, Position};
 
 /// Applied records that a primary with other copies keeps in memory for them.
 const RECENT_BYTES_MAX: usize = 32 << 20;
@@ -27,14 +27,8 @@ impl Driver {
                 self.yielding.ask(wanted);
                 Ok(())
             }
-            News::Message { from, message, records } => {
-                let received = self.replica.receive(from, *message, &records, now);
-                if received.is_ok() && self.replica.is_up_to_date() {
-                    self.publish();
-                    self.serving.show_heard(now);
-                }
-                received
-            }
+            News::Message { from, message, records } => self.replica.receive(from, *message, &records, now),
+            News::Acknowledged { epoch, sequence } => self.replica.learn_committed(epoch, sequence, now),
             News::ProposalEnded => {
                 self.replica.proposal_ended(now);
                 Ok(())
@@ -106,6 +100,9 @@ impl Driver {
                 self.note_end(synced);
             }
         }
+        // Once the primary hears that records are on this disk they may be acknowledged.
+        let last = self.replica.copy().last();
+        self.serving.show_log(last.epoch, last.sequence);
         self.send_outputs();
         self.show();
     }
@@ -141,11 +138,11 @@ impl Driver {
 
     /// Shows readers what is applied.
     fn publish(&mut self) {
-        let applied = self.replica.copy().applied().sequence;
+        let Position { epoch, sequence: applied, .. } = self.replica.copy().applied();
         if applied != self.published {
             self.published = applied;
             self.replica.copy_mut().consumer_mut().shard.publish();
-            self.serving.show_applied(applied);
+            self.serving.show_applied(epoch, applied);
             self.log_bytes.send_replace(self.replica.copy().log_bytes());
         }
     }
@@ -163,12 +160,10 @@ impl Driver {
             false => 0,
         };
         let primary = replicator.view().map(|view| view.primary);
-        let last = self.replica.copy().last();
         let writable = replicator.can_write(now).is_ok() && !self.yielding.is_wanted();
         self.serving.set_primary(until_ms, primary, writable);
         // Whoever hears of it may promote another copy at once.
         self.serving.show_yield(yields);
-        self.serving.show_log(last.epoch, last.sequence);
     }
 
     fn answer(&mut self, outcomes: &Outcomes<GroupOutcome>, certain: bool) {

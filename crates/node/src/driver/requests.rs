@@ -43,8 +43,7 @@ impl Driver {
                     drop(answer.send(reserved));
                 }
                 Event::LogReserved { request_id, reservation, answer } => {
-                    let held = self.check_takes_reserved();
-                    match held.and_then(|()| self.reservations.take(reservation)) {
+                    match self.check_logs_reserved().and_then(|()| self.reservations.take(reservation)) {
                         Ok(reservation) => {
                             let request = GroupRequest::Collections(Request::Reserved(reservation));
                             self.stage(request_id, request, answer);
@@ -65,6 +64,19 @@ impl Driver {
             }
             if taken < BATCH_EVENTS_MAX && self.replica.copy().staged_bytes() < BATCH_BYTES_MAX {
                 event = self.events.try_recv().ok();
+            }
+        }
+    }
+
+    /// Whether what is held can be logged now. Where not, it stays held: its ids would be nobody's otherwise.
+    fn check_logs_reserved(&mut self) -> Result<(), NodeError> {
+        self.check_takes_reserved()?;
+        let (now, group) = (self.now(), self.group());
+        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
+        match self.replica.copy().has_room() {
+            true => Ok(()),
+            false => {
+                Err(NodeError::NotServing { group, reason: "too many writes wait for its log".to_owned() })
             }
         }
     }
@@ -114,6 +126,11 @@ impl Driver {
         self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
         if let Some(outcome) = self.replica.copy().answered(request_id) {
             return collections_outcome(outcome).map(Reserved::Answered);
+        }
+        if self.replica.copy().is_pending(request_id) {
+            // Its own ids would be in its way.
+            let reason = "the batch was logged before and is not committed yet".to_owned();
+            return Err(NodeError::NotServing { group, reason });
         }
         if self.reservations.holds(id) {
             return Ok(Reserved::Held);
@@ -200,3 +217,6 @@ impl Driver {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

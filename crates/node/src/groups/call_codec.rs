@@ -7,6 +7,7 @@ mod coded;
 mod shapes;
 
 use crate::error::NodeError;
+use crate::groups::{Applied, Need};
 use crate::groups::group_call::{GroupAnswer, GroupCall};
 use bytes::Bytes;
 use coded::{Coded, Reader, coded_struct};
@@ -26,22 +27,24 @@ pub(crate) struct Header {
     pub epoch: PrimaryEpoch,
     pub catalogue: u64,
     pub request_id: RequestId,
-    /// `None` for the primary; else any in-sync copy that shows the log up to here may answer.
-    pub applied_min: Option<u64>,
+    /// `None` for the primary; else any in-sync copy that shows so much may answer.
+    pub need: Option<Need>,
 }
 
+coded_struct!(Applied { sequence: u64, epoch: PrimaryEpoch });
+coded_struct!(Need { applied_min: Applied, age_ms_max: Option<u64> });
 coded_struct!(Header {
     group: GroupId,
     epoch: PrimaryEpoch,
     catalogue: u64,
     request_id: RequestId,
-    applied_min: Option<u64>,
+    need: Option<Need>,
 });
 
 /// An answer, and what the answering copy has applied by then.
 #[derive(Clone, Debug)]
 pub(crate) struct Answered {
-    pub applied: u64,
+    pub applied: Applied,
     pub answer: Result<GroupAnswer, NodeError>,
 }
 
@@ -84,7 +87,7 @@ pub(crate) fn decode_answer(message: &Bytes) -> Option<Answered> {
     if u8::get(&mut from)? != VERSION {
         return None;
     }
-    let applied = u64::get(&mut from)?;
+    let applied = Applied::get(&mut from)?;
     let answer = match u8::get(&mut from)? {
         ERROR => Err(get_error(&mut from)?),
         kind => Ok(get_answer(kind, &mut from)?),

@@ -1,18 +1,16 @@
 //! Questions to this node's copies that other nodes send.
 
 use crate::error::NodeError;
-use crate::groups::LocalGroup;
+use crate::groups::Applied;
 use crate::groups::call_codec::{Answered, Header, decode_call, encode_answer};
 use crate::groups::group_call::{GroupAnswer, GroupCall};
 use crate::groups::router::Router;
 use crate::options::CallContext;
 use crate::reading::Reading;
 use bytes::Bytes;
-use lavandin_cluster::CopyState;
 use lavandin_group::GroupError;
 use lavandin_peer::{MESSAGE_BYTES_MAX, PeerStatus};
-use lavandin_types::{ErrorCode, NodeId};
-use std::sync::Arc;
+use lavandin_types::{ErrorCode, NodeId, PrimaryEpoch};
 use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
 
@@ -39,7 +37,7 @@ impl Router {
         let is_read = call.is_read();
         let answer = self.carry_out(&context, &header, call).await;
         let answer = answer.map_err(|error| for_another_node(error, is_read, &header));
-        let applied = self.host.get(header.group).map_or(0, |local| local.applied());
+        let applied = self.host.get(header.group).map_or_else(Applied::default, |local| local.serving.applied_record());
         let encoded = encode_answer(&Answered { applied, answer });
         if encoded.len() <= MESSAGE_BYTES_MAX {
             return Ok(encoded);
@@ -66,8 +64,14 @@ impl Router {
         if call.follows_catalogue() {
             self.catch_up_with(context, header).await?;
         }
-        let local = self.copy_for(header, &call)?;
-        let (catalogue, is_read) = (self.metadata.catalogue(), call.is_read());
+        let (is_read, need) = (call.is_read(), header.need.filter(|_| call.is_read()));
+        let local = self.host.get(header.group);
+        let local = local.ok_or_else(|| not_serving(header, "its node has not opened it"))?;
+        let epoch = match need {
+            Some(need) => self.stand_in(&local, need).await.map(|()| None)?,
+            None => Some(self.check_leads(header)?),
+        };
+        let catalogue = self.metadata.catalogue();
         let answer = match call {
             GroupCall::AwaitJobs(_) => {
                 let patience = context.deadline.checked_sub(MARGIN).unwrap_or(context.deadline);
@@ -77,8 +81,8 @@ impl Router {
             GroupCall::Confirm => self.confirm_here(context, &local).await?,
             call => local.execute(context, &catalogue, call).await?,
         };
-        if is_read && header.applied_min.is_none() {
-            local.check_primary()?;
+        if let Some(epoch) = epoch.filter(|_| is_read) {
+            self.check_reign(&local, epoch)?;
         }
         Ok(answer)
     }
@@ -94,28 +98,16 @@ impl Router {
         }
     }
 
-    /// The copy here, if it is one that may answer.
-    fn copy_for(&self, header: &Header, call: &GroupCall) -> Result<Arc<LocalGroup>, NodeError> {
+    /// The epoch in which this node leads the group, as far as it knows.
+    fn check_leads(&self, header: &Header) -> Result<PrimaryEpoch, NodeError> {
         let catalogue = self.metadata.catalogue();
         let Some(info) = catalogue.group(header.group) else {
             return Err(not_serving(header, "its node's catalogue does not have it yet"));
         };
-        let Some(local) = self.host.get(header.group) else {
-            return Err(not_serving(header, "its node has not opened it"));
-        };
-        let refusal = match header.applied_min {
-            Some(applied_min) if call.is_read() => {
-                let knows = info.state_of(self.node) == Some(CopyState::InSync)
-                    && local.applied() >= applied_min
-                    && local.serving.may_stand_in();
-                (!knows).then_some("it is behind")
-            }
-            _ => {
-                let leads = info.primary == self.node && info.epoch >= header.epoch;
-                (!leads).then_some("it is not the primary, as far as its node knows")
-            }
-        };
-        refusal.map_or(Ok(local), |reason| Err(not_serving(header, reason)))
+        let leads = info.primary == self.node && info.epoch >= header.epoch;
+        leads
+            .then_some(info.epoch)
+            .ok_or_else(|| not_serving(header, "it is not the primary, as far as its node knows"))
     }
 }
 

@@ -39,7 +39,7 @@ pub(crate) struct GroupHost {
     options: NodeOptions,
     metadata: Metadata,
     links: Links,
-    clock: Clock,
+    pub(crate) clock: Clock,
     pub(crate) lease: Arc<Lease>,
     lock: Arc<DataDirLock>,
     lanes: Mutex<Option<Lanes>>,
@@ -137,6 +137,7 @@ impl GroupHost {
         // Bounded by `LocalGroup::take_message`, and by the metadata's commands.
         let (news_to, news) = crossbeam_channel::unbounded();
         let serving = Arc::new(Serving::new(self.clock, group));
+        serving.show_log(copy.last().epoch, copy.last().sequence);
         let detection_ms = self.metadata.catalogue().options().detection_ms;
         let replication = ReplicationOptions::new(group, part.node, part.incarnation, detection_ms);
         let driver = Driver {

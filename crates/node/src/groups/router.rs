@@ -6,7 +6,7 @@
 //! 3. What may have been done is tried again too: reads change nothing, writes are done once under their request id.
 //!    A question that cannot be repeated is answered with `OutcomeUnknown`.
 //! 4. Who else may answer a read is the caller's choice (`copies`): usually in-sync copies that show every write which was
-//!    acknowledged through this router, once the primary has not answered for a while.
+//!    acknowledged through this router, and through others until a moment ago, once the primary has not answered for a while.
 //!
 //! Deliberately absent: which group has what (`routing`), what a batch over several groups needs
 //! (`writes_over_groups`).
@@ -18,7 +18,7 @@ use crate::error::NodeError;
 use crate::groups::call_codec::{Header, decode_answer, encode_call};
 use crate::groups::group_call::{GroupAnswer, GroupCall};
 use crate::groups::remote_calls::RemoteCalls;
-use crate::groups::{GroupHost, LocalGroup};
+use crate::groups::{Applied, GroupHost, LocalGroup, Need};
 use crate::options::CallContext;
 use crate::reading::Consistency;
 use futures_util::future::{Either, select};
@@ -26,7 +26,7 @@ use lavandin_cluster::GroupInfo;
 use lavandin_consensus::Metadata;
 use lavandin_group::GroupError;
 use lavandin_peer::{CallError, MESSAGE_BYTES_MAX};
-use lavandin_types::{ErrorCode, GroupId, NodeId};
+use lavandin_types::{ErrorCode, GroupId, NodeId, PrimaryEpoch};
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::AtomicU64;
@@ -45,8 +45,9 @@ pub(crate) struct Router {
     pub(crate) metadata: Metadata,
     pub(crate) host: Arc<GroupHost>,
     remote: Arc<dyn RemoteCalls>,
+    started: Instant,
     /// By group how far its log was, at its primary, when it answered a write of this router.
-    written: Mutex<BTreeMap<GroupId, u64>>,
+    written: Mutex<BTreeMap<GroupId, Applied>>,
     /// Copies that the hourly comparisons found wrong (`verifying`).
     pub(crate) divergences: AtomicU64,
 }
@@ -68,7 +69,8 @@ impl Router {
         host: Arc<GroupHost>,
         remote: Arc<dyn RemoteCalls>,
     ) -> Self {
-        Self { node, metadata, host, remote, written: Mutex::default(), divergences: AtomicU64::new(0) }
+        let (started, written) = (Instant::now(), Mutex::default());
+        Self { node, metadata, host, remote, started, written, divergences: AtomicU64::new(0) }
     }
 
     /// Asks until there is an answer, or the deadline has passed.
@@ -83,7 +85,7 @@ impl Router {
         if let Some(local) = self.only_copy(group).filter(|_| !linearizable) {
             // There is nobody else to turn to, so nothing is kept for another try.
             let answer = local.execute(context, &self.metadata.catalogue(), call).await?;
-            reading.saw(group, local.applied());
+            self.note(context, group, (is_read, local.serving.applied_record()));
             return if is_read { local.check_primary().map(|()| answer) } else { Ok(answer) };
         }
         context.check()?;
@@ -173,7 +175,7 @@ impl Router {
             return Err(not_done("the catalogue of this node does not have it yet"));
         };
         let (applied, answer) = if info.primary == self.node {
-            self.ask_here(context, group, call).await?
+            self.ask_here(context, info, call).await?
         } else {
             let header = self.header(context, info, None);
             let asked = self.ask_there(context, info.primary, &header, call);
@@ -184,31 +186,48 @@ impl Router {
                 }
             }
         };
-        if !call.is_read() {
+        self.note(context, group, (call.is_read(), applied));
+        Ok(answer)
+    }
+
+    /// How far a group's log was when its primary answered.
+    fn note(&self, context: &CallContext, group: GroupId, (is_read, applied): (bool, Applied)) {
+        if !is_read {
             let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
             let seen = written.entry(group).or_default();
             *seen = applied.max(*seen);
         }
-        context.reading.saw(group, applied);
-        Ok(answer)
+        context.reading.saw(group, applied.sequence);
     }
 
     async fn ask_here(
         &self,
         context: &CallContext,
-        group: GroupId,
+        info: &GroupInfo,
         call: &GroupCall,
-    ) -> Result<(u64, GroupAnswer), Failure> {
-        let local = self.host.get(group).ok_or_else(|| not_done("its copy on this node is not open"))?;
+    ) -> Result<(Applied, GroupAnswer), Failure> {
+        let local = self.host.get(info.id).ok_or_else(|| not_done("its copy on this node is not open"))?;
         let answer = match call {
             GroupCall::Confirm => self.confirm_here(context, &local).await,
             call => local.execute(context, &self.metadata.catalogue(), call.clone()).await,
         };
         let answer = answer.map_err(Failure::of)?;
         if call.is_read() {
-            local.check_primary().map_err(Failure::of)?;
+            self.check_reign(&local, info.epoch).map_err(Failure::of)?;
         }
-        Ok((local.applied(), answer))
+        Ok((local.serving.applied_record(), answer))
+    }
+
+    /// Whether what was read before this call is what the primary has. A lease is renewed once the catalogue has all that
+    /// the metadata had then, and the copy may hear of it later: so the lease is looked at first.
+    pub(crate) fn check_reign(&self, local: &LocalGroup, epoch: PrimaryEpoch) -> Result<(), NodeError> {
+        local.check_primary()?;
+        let catalogue = self.metadata.catalogue();
+        let reigns = |info: &&Arc<GroupInfo>| (info.primary, info.epoch) == (self.node, epoch);
+        catalogue.group(local.id).filter(reigns).map(drop).ok_or_else(|| NodeError::NotServing {
+            group: local.id,
+            reason: "another primary was chosen meanwhile".to_owned(),
+        })
     }
 
     async fn ask_there(
@@ -217,7 +236,7 @@ impl Router {
         node: NodeId,
         header: &Header,
         call: &GroupCall,
-    ) -> Result<(u64, GroupAnswer), Failure> {
+    ) -> Result<(Applied, GroupAnswer), Failure> {
         let payload = encode_call(header, call);
         if payload.len() > MESSAGE_BYTES_MAX {
             return Err(Failure::Final(NodeError::Remote {
@@ -247,13 +266,13 @@ impl Router {
         Ok((answered.applied, answered.answer.map_err(Failure::of)?))
     }
 
-    fn header(&self, context: &CallContext, info: &GroupInfo, applied_min: Option<u64>) -> Header {
+    fn header(&self, context: &CallContext, info: &GroupInfo, need: Option<Need>) -> Header {
         Header {
             group: info.id,
             epoch: info.epoch,
             catalogue: *self.metadata.changed().borrow(),
             request_id: context.request_id,
-            applied_min,
+            need,
         }
     }
 

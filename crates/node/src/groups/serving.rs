@@ -1,4 +1,9 @@
 //! What a group's thread tells readers: how far the views are, and until when this copy may answer as the primary.
+//!
+//! How old a copy is that is not the primary: the log of a copy that is in sync has everything that was ever acknowledged.
+//! So each time the metadata has confirmed that it was in sync at some moment, the end of its log is noted; once the views
+//! show the log up to there, they show all that anybody acknowledged before that moment. No other node's clock counts, nor
+//! how long a message travelled.
 
 use crate::clock::Clock;
 use crate::error::NodeError;
@@ -7,20 +12,62 @@ use lavandin_types::{GroupId, NodeId, PrimaryEpoch, SequenceNumber};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
-/// Longer than another primary takes to be found.
-const SILENCE_MAX: Duration = Duration::from_secs(8);
+/// How long a copy that is to stand in for its primary waits for what it has and may not show yet.
+const CATCH_UP: Duration = Duration::from_millis(100);
+
+/// The last record that some copy has applied; zeros for none. The epoch is that which wrote it, or a later one while
+/// the two change: then no log has such a record.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Applied {
+    pub sequence: u64,
+    pub epoch: PrimaryEpoch,
+}
+
+/// What a copy has to show that answers without being the primary.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Need {
+    /// The log up to here. Where the epoch is known, the record was acknowledged: a copy whose log has it may show it.
+    pub applied_min: Applied,
+    /// All that anybody acknowledged longer ago than that; `None` for any moment of the past.
+    pub age_ms_max: Option<u64>,
+}
+
+/// How much of what was acknowledged the views are known to show.
+#[derive(Default)]
+struct Shown {
+    /// All that was acknowledged before that moment; 0 for never.
+    as_of_ms: u64,
+    /// All that was acknowledged before the moment is in the log up to there.
+    next: (u64, u64),
+}
+
+impl Shown {
+    fn settle(&mut self, applied: u64) -> bool {
+        let (end, moment_ms) = self.next;
+        let reached = applied >= end;
+        if reached {
+            self.as_of_ms = self.as_of_ms.max(moment_ms);
+        }
+        reached
+    }
+}
 
 pub(crate) struct Serving {
     clock: Clock,
     group: GroupId,
-    /// The last record that the views show.
+    /// The last record that the views show, and its epoch.
     applied: AtomicU64,
+    applied_epoch: AtomicU64,
+    /// At each change of it.
+    progress: Notify,
+    shown: Mutex<Shown>,
+    /// Where the views were when waiting for more came to nothing.
+    stuck_at: AtomicU64,
     /// On the node's clock; 0 while this copy is not the primary, or has not settled what it found.
     primary_until_ms: AtomicU64,
-    /// When the views last showed all that the primary had said to be committed, on the node's clock; 0 for never.
-    heard_ms: AtomicU64,
     /// The primary as this copy knows it; 0 for none.
     primary: AtomicU64,
     /// Records were found that are not those which the log made. Until the next start.
@@ -29,7 +76,7 @@ pub(crate) struct Serving {
     writable: watch::Sender<bool>,
     /// It leads the group and has stopped serving, so that another copy can take over.
     yields: watch::Sender<bool>,
-    /// The last record of the log, durable or not.
+    /// The last record of the log, durable or not. Shown before the primary hears that it is durable.
     log_end: Mutex<(PrimaryEpoch, SequenceNumber)>,
 }
 
@@ -39,8 +86,11 @@ impl Serving {
             clock,
             group,
             applied: AtomicU64::new(0),
+            applied_epoch: AtomicU64::new(0),
+            progress: Notify::new(),
+            shown: Mutex::default(),
+            stuck_at: AtomicU64::new(u64::MAX),
             primary_until_ms: AtomicU64::new(0),
-            heard_ms: AtomicU64::new(0),
             primary: AtomicU64::new(0),
             damaged: AtomicBool::new(false),
             writable: watch::Sender::new(false),
@@ -50,12 +100,20 @@ impl Serving {
     }
 
     /// After views were published, before anybody is answered.
-    pub(crate) fn show_applied(&self, applied: SequenceNumber) {
+    pub(crate) fn show_applied(&self, epoch: PrimaryEpoch, applied: SequenceNumber) {
+        self.applied_epoch.store(epoch.get(), Ordering::Release);
         self.applied.store(applied.get(), Ordering::Release);
+        self.progress.notify_waiters();
     }
 
     pub(crate) fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn applied_record(&self) -> Applied {
+        // In the other order than they are stored, so that the epoch is never too early.
+        let sequence = self.applied();
+        Applied { sequence, epoch: PrimaryEpoch::new(self.applied_epoch.load(Ordering::Acquire)) }
     }
 
     pub(crate) fn show_damaged(&self) {
@@ -66,15 +124,47 @@ impl Serving {
         self.damaged.load(Ordering::Acquire)
     }
 
-    pub(crate) fn show_heard(&self, now_ms: u64) {
-        self.heard_ms.store(now_ms, Ordering::Release);
+    /// The copy was in sync at that moment of the node's clock, or later, by what the metadata has confirmed since.
+    pub(crate) fn note_in_sync(&self, moment_ms: u64) {
+        let (end, applied) = (self.log_end().1.get(), self.applied());
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        // What waits stays, for it comes first; but for a tail that was cut off.
+        if shown.settle(applied) || end < shown.next.0 {
+            shown.next = (end, moment_ms);
+            shown.settle(applied);
+        }
     }
 
-    /// Whether the views showed, at most so long ago, all that the primary had said to be committed.
-    pub(crate) fn heard_within(&self, staleness: Duration) -> bool {
-        let heard_ms = self.heard_ms.load(Ordering::Acquire);
-        let age_ms = self.clock.now_ms().saturating_sub(heard_ms);
-        heard_ms > 0 && u128::from(age_ms) <= staleness.as_millis()
+    /// Whether the views show so much by now.
+    pub(crate) fn meets(&self, need: Need) -> bool {
+        self.applied() >= need.applied_min.sequence && need.age_ms_max.is_none_or(|age_ms| self.is_younger(age_ms))
+    }
+
+    /// Whether the views show all that was acknowledged longer ago than that.
+    fn is_younger(&self, age_ms: u64) -> bool {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.settle(self.applied());
+        shown.as_of_ms > 0 && self.clock.now_ms() - shown.as_of_ms <= age_ms
+    }
+
+    /// Waits until the views show what the log holds by now. Where the primary is silent only `known` is waited for, which
+    /// is committed: of the other records that it shipped before it died, nobody knows whether they will stay.
+    pub(crate) async fn catch_up(&self, known: u64) {
+        let end = self.log_end().1.get();
+        let is_silent = self.applied() == self.stuck_at.load(Ordering::Relaxed);
+        let wanted = if is_silent { end.min(known) } else { end };
+        let caught_up = async {
+            loop {
+                let progress = self.progress.notified();
+                if self.applied() >= wanted {
+                    return;
+                }
+                progress.await;
+            }
+        };
+        if timeout(CATCH_UP, caught_up).await.is_err() {
+            self.stuck_at.store(self.applied(), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn set_primary(&self, until_ms: u64, primary: Option<NodeId>, writable: bool) {
@@ -108,12 +198,6 @@ impl Serving {
         self.writable.subscribe()
     }
 
-    /// Whether the copy may answer in the place of a primary that is slow or away. One that has heard nothing of it for
-    /// long may have been taken out of the in-sync set without knowing.
-    pub(crate) fn may_stand_in(&self) -> bool {
-        self.heard_within(SILENCE_MAX) || self.check_primary().is_ok()
-    }
-
     /// Whether what was read before this call is what the primary has: a lease outlasts it, so that no other copy can
     /// have acknowledged more. To be asked after reading, because a pause may last longer than a lease.
     pub(crate) fn check_primary(&self) -> Result<(), NodeError> {
@@ -129,3 +213,6 @@ impl Serving {
         Err(NodeError::of_refusal(self.group, refusal))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use crate::error::NodeError;
 use crate::groups::call_codec::{Answered, decode_call, encode_answer};
 pub(crate) use crate::groups::group_call::GroupCall;
 use crate::groups::remote_calls::RemoteCalls;
-use crate::groups::{Group, GroupHost, LocalGroup, Part, Router};
+use crate::groups::{Applied, Group, GroupHost, LocalGroup, Part, Router};
 use crate::options::{CallContext, NodeOptions};
 use crate::snapshots::Standing;
 use bytes::Bytes;
@@ -104,7 +104,8 @@ impl RemoteCalls for Wire {
                     if let GroupCall::LogReserved(reservation) = call {
                         there.host.get(header.group).expect("it is open").release(reservation);
                     }
-                    Ok(encode_answer(&Answered { applied: 0, answer: Err(NodeError::ReservationGone) }))
+                    let answer = Err(NodeError::ReservationGone);
+                    Ok(encode_answer(&Answered { applied: Applied::default(), answer }))
                 }
                 Some(Fault::LostAnswer) => {
                     there.answer(HERE, &payload, deadline).await.expect("it answers");
@@ -159,7 +160,7 @@ impl TwoNodes {
             let options =
                 NodeOptions { durability: Durability::Os, threads: 2, ..NodeOptions::new(folder.path()) };
             let lock = DataDirLock::acquire(folder.path()).expect("nobody else has it");
-            let links = (Arc::new(Nobody) as Links, Clock::start());
+            let links = (Arc::new(Nobody) as Links, Clock::started(Duration::from_secs(60)));
             let host = GroupHost::new(&options, &metadata, links, Arc::new(lock)).expect("threads start");
             let remote = Arc::clone(&wire) as Arc<dyn RemoteCalls>;
             Arc::new(Router::new(node, metadata.clone(), Arc::new(host), remote))
@@ -237,7 +238,7 @@ impl TwoNodes {
 }
 
 /// Each copy believes to be the only one: what copies tell each other is not what is looked at here.
-fn alone(group: GroupId, node: NodeId) -> View {
+pub(crate) fn alone(group: GroupId, node: NodeId) -> View {
     View {
         group,
         epoch: PrimaryEpoch::new(1),

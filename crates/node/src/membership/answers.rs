@@ -104,7 +104,8 @@ impl Membership {
         if !self.leads() {
             return self.elsewhere();
         }
-        let index = self.metadata.status().last_applied_index.unwrap_or(0);
+        // Others may have applied an entry that this leader is about to apply.
+        let index = self.metadata.status().last_log_index.unwrap_or(0);
         let (catalogue, now) = (self.metadata.catalogue(), self.clock.now_ms());
         let heard = self.with_supervisor(|supervisor| supervisor.heartbeat(&catalogue, heartbeat, now));
         // A leader that was replaced meanwhile must not renew anything.

@@ -3,7 +3,7 @@
 use super::Membership;
 use crate::peers::{ControlReply, ControlRequest, CopyForm, method};
 use bytes::Bytes;
-use lavandin_cluster::CopyReport;
+use lavandin_cluster::{CopyReport, CopyState};
 use lavandin_peer::Lane;
 use lavandin_types::NodeId;
 use std::sync::atomic::Ordering;
@@ -64,6 +64,7 @@ impl Membership {
                 let caught_up = applied.wait_for(|applied| *applied > index);
                 if matches!(tokio::time::timeout(timeout, caught_up).await, Ok(Ok(_))) {
                     self.groups.lease.renew(sent_ms);
+                    self.note_copies_in_sync(sent_ms);
                     return true;
                 }
                 false
@@ -76,6 +77,16 @@ impl Membership {
                 false
             }
             _ => false,
+        }
+    }
+
+    /// Of what was acknowledged before that moment everything is in the logs of those copies that were in sync then.
+    fn note_copies_in_sync(&self, moment_ms: u64) {
+        let (catalogue, node) = (self.metadata.catalogue(), self.identity.node);
+        let is_in_sync =
+            |group| catalogue.group(group)?.state_of(node).filter(|state| *state == CopyState::InSync);
+        for local in self.groups.all().iter().filter(|local| is_in_sync(local.id).is_some()) {
+            local.serving.note_in_sync(moment_ms);
         }
     }
 

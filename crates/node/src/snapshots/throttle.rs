@@ -35,7 +35,11 @@ impl Throttle {
 
     /// A client wants something of this node.
     pub(crate) fn note_request(&self) {
-        self.busy_until_ms.store(self.ms(Instant::now() + BUSY), Ordering::Relaxed);
+        self.note_at(Instant::now());
+    }
+
+    fn note_at(&self, now: Instant) {
+        self.busy_until_ms.store(self.ms(now + BUSY), Ordering::Relaxed);
     }
 
     /// Waits until `bytes` may go. Who asks first goes first.

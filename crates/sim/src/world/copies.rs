@@ -270,9 +270,40 @@ impl World {
             self.check_acknowledgement(host, group)?;
             self.oracle.acknowledged(group, operation, outcome, Some(sequence))?;
             self.check_in_sync(host, group, sequence)?;
+            self.spread(host, group, sequence);
             self.answer_client(client, attempt, ClientAnswer::Done);
         }
         Ok(())
+    }
+
+    /// Now and then a router tells a copy, in sync or not, of a record that was acknowledged.
+    fn spread(&mut self, host: usize, group: GroupId, sequence: SequenceNumber) {
+        let Some(record) = self.position_in(host, group, sequence) else { return };
+        let to = self.random.below(4 * self.hosts.len() as u64) as usize;
+        let Some(life) = self.hosts.get(to).and_then(|host| Some(host.process.as_ref()?.life)) else {
+            return;
+        };
+        self.send(Place::Host(host), Place::Host(to), || Event::Acknowledged {
+            host: to,
+            life,
+            group,
+            record,
+        });
+    }
+
+    pub(super) fn hear_of_acknowledged(
+        &mut self,
+        host: usize,
+        life: u64,
+        group: GroupId,
+        record: Position,
+    ) -> Result<(), Violation> {
+        if self.misses(host, life, || Event::Acknowledged { host, life, group, record }) {
+            return Ok(());
+        }
+        self.with_copy(host, group, |slot, now| {
+            slot.replica.learn_committed(record.epoch, record.sequence, now)
+        })
     }
 
     /// I1: every copy that is in sync now has the record that was acknowledged.

@@ -47,7 +47,7 @@ const CAUGHT: [(&str, Mutant, u64); 18] = [
     ("c", Mutant::Replication(Mutation::IgnoreEpoch), 2000),
     ("e", Mutant::Replication(Mutation::JoinerNotRequired), 2000),
     ("f", Mutant::NoCompare, 2000),
-    ("g", Mutant::Replication(Mutation::AcknowledgementsOfAnyEpoch), 2000),
+    ("g", Mutant::Replication(Mutation::AcknowledgementsOfAnyEpoch), 10_000),
     ("h", Mutant::Replication(Mutation::ForgetJoiner), 2000),
     ("j", Mutant::Replication(Mutation::ResumeEpoch), 2000),
     ("l", Mutant::Replication(Mutation::CommitBeforeLocalSync), 2000),

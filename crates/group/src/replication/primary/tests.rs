@@ -103,6 +103,25 @@ fn every_copy_in_sync_and_the_own_disk_are_waited_for() {
 }
 
 #[test]
+fn what_is_committed_is_told_at_once_unless_more_is_on_its_way() {
+    let mut reign = Reign::new(&[ME, SECOND, THIRD], None);
+    let told = |reign: &mut Reign| {
+        let messages = reign.with(|primary, log| primary.notices(&options(), log, 1));
+        messages.into_iter().map(|(to, message)| (to, message.content)).collect::<Vec<_>>()
+    };
+    reign.acknowledge(SECOND, 10, 1);
+    reign.acknowledge(THIRD, 9, 1);
+    assert_eq!((reign.committed(), told(&mut reign)), (9, vec![]));
+    reign.acknowledge(THIRD, 10, 1);
+    let committed = Content::Heartbeat(Heartbeat { committed: SequenceNumber::new(10), round: 0 });
+    assert_eq!(reign.committed(), 10);
+    assert_eq!(told(&mut reign), [(SECOND, committed.clone()), (THIRD, committed)]);
+    assert_eq!(told(&mut reign), [], "once");
+    reign.log_to(11, 2);
+    assert_eq!(told(&mut reign), []);
+}
+
+#[test]
 fn acknowledgements_of_another_epoch_incarnation_or_node_are_nothing() {
     let mut reign = Reign::new(&[ME, SECOND], None);
     reign.acknowledge_as(SECOND, 10, (3, INCARNATION), 1);

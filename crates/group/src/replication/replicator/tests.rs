@@ -142,6 +142,26 @@ fn a_heartbeat_is_answered_at_once_with_what_is_durable_and_matched() {
 }
 
 #[test]
+fn what_was_acknowledged_is_applied_where_the_log_has_that_very_record() {
+    let mut replicator = replicator(4);
+    let mut epochs = EpochTable::default();
+    epochs.push(PrimaryEpoch::new(3), SequenceNumber::new(1));
+    epochs.push(PrimaryEpoch::new(4), SequenceNumber::new(7));
+    let mut learn = |epoch, sequence| {
+        let (epoch, sequence) = (PrimaryEpoch::new(epoch), SequenceNumber::new(sequence));
+        replicator.learn_committed(epoch, sequence, log(&epochs, 9, 8));
+        replicator.take_actions()
+    };
+    assert_eq!(learn(4, 8), [Action::Advance(SequenceNumber::new(8))]);
+    assert_eq!(learn(3, 6), [Action::Advance(SequenceNumber::new(6))]);
+    assert_eq!(learn(4, 6), [], "the log has another record there");
+    assert_eq!(learn(3, 7), [], "a record of its tail took that number");
+    assert_eq!(learn(4, 9), [], "it may not stay");
+    assert_eq!(learn(4, 10), []);
+    assert_eq!(learn(0, 0), []);
+}
+
+#[test]
 fn a_snapshot_is_fetched_once_and_its_end_is_told() {
     let mut replicator = replicator(4);
     let needed = |from| {

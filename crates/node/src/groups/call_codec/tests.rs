@@ -19,13 +19,17 @@ use std::time::Instant;
 const FIXTURE: &str = include_str!("../../../fixtures/group-calls-1.hex");
 const COLLECTION: CollectionId = CollectionId::new(0x0102_0304_0506_0708);
 
+fn applied(sequence: u64) -> Applied {
+    Applied { sequence, epoch: PrimaryEpoch::new(4) }
+}
+
 fn header() -> Header {
     Header {
         group: GroupId::new(3),
         epoch: PrimaryEpoch::new(4),
         catalogue: 500,
         request_id: RequestId::new(0xfeed),
-        applied_min: Some(77),
+        need: Some(Need { applied_min: applied(77), age_ms_max: Some(8000) }),
     }
 }
 
@@ -191,7 +195,7 @@ fn questions() -> Vec<Bytes> {
 
 fn replies() -> Vec<Bytes> {
     let answers = answers().into_iter().map(Ok).chain(errors().into_iter().map(Err));
-    answers.map(|answer| encode_answer(&Answered { applied: 12, answer })).collect()
+    answers.map(|answer| encode_answer(&Answered { applied: applied(12), answer })).collect()
 }
 
 fn is_question(message: &Bytes) -> bool {
@@ -205,7 +209,8 @@ fn is_reply(message: &Bytes) -> bool {
 #[test]
 fn every_question_comes_back() {
     for call in calls() {
-        for header in [header(), Header { applied_min: None, ..header() }] {
+        for need in [header().need, None, Some(Need::default())] {
+            let header = Header { need, ..header() };
             assert_eq!(decode_call(&encode_call(&header, &call)), Some((header, call.clone())));
         }
     }
@@ -214,9 +219,9 @@ fn every_question_comes_back() {
 #[test]
 fn every_answer_comes_back() {
     for answer in answers() {
-        let bytes = encode_answer(&Answered { applied: 12, answer: Ok(answer.clone()) });
+        let bytes = encode_answer(&Answered { applied: applied(12), answer: Ok(answer.clone()) });
         let Answered { applied, answer: decoded } = decode_answer(&bytes).expect("our own bytes");
-        assert_eq!((applied, decoded.expect("it is no error")), (12, answer));
+        assert_eq!((applied, decoded.expect("it is no error")), (self::applied(12), answer));
     }
 }
 
@@ -224,14 +229,14 @@ fn every_answer_comes_back() {
 #[test]
 fn every_error_comes_back_as_it_was_said() {
     for error in errors() {
-        let bytes = encode_answer(&Answered { applied: 1, answer: Err(error.clone()) });
+        let bytes = encode_answer(&Answered { applied: applied(1), answer: Err(error.clone()) });
         let decoded = decode_answer(&bytes).expect("our own bytes").answer.expect_err("it is an error");
         assert_eq!(decoded.to_string(), error.to_string());
         assert_eq!(decoded.code(), error.code());
         assert_eq!(decoded.filter_position(), error.filter_position());
     }
     let exists = NodeError::from(Rejection::Exists(RecordId::Int(1)));
-    let bytes = encode_answer(&Answered { applied: 1, answer: Err(exists) });
+    let bytes = encode_answer(&Answered { applied: applied(1), answer: Err(exists) });
     let decoded = decode_answer(&bytes).expect("our own bytes").answer;
     assert!(matches!(decoded, Err(NodeError::Rejected(Rejection::Exists(RecordId::Int(1))))));
 }
@@ -334,7 +339,7 @@ fn a_search_is_quickly_encoded() {
     let call = GroupCall::Search { collection: COLLECTION, search, fields: None };
     let hits = vec![vec![hit(); 10]];
     let answer = Answered {
-        applied: 1,
+        applied: applied(1),
         answer: Ok(GroupAnswer::Search(Some(SearchResult { hits, ..SearchResult::default() }))),
     };
     let started = Instant::now();
@@ -352,7 +357,7 @@ fn a_code_keeps_its_number() {
         message: "too much".to_owned(),
         filter_position: None,
     };
-    let bytes = encode_answer(&Answered { applied: 1, answer: Err(error) });
+    let bytes = encode_answer(&Answered { applied: applied(1), answer: Err(error) });
     let decoded = decode_answer(&bytes).expect("our own bytes").answer.expect_err("it is an error");
     assert_eq!((decoded.code(), decoded.to_string()), (ErrorCode::PayloadTooLarge, "too much".to_owned()));
 }

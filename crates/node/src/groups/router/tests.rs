@@ -136,6 +136,7 @@ async fn a_copy_in_sync_answers_reads_that_its_primary_does_not() {
     let written = GroupCall::Change { collection: nodes.collection, change: add(&[1]), reserved: None };
     let copy = nodes.copy(HERE, id);
     copy.execute(&context(), &nodes.metadata.catalogue(), written).await.expect("as if it had been shipped");
+    copy.serving.note_in_sync(nodes.here.host.clock.now_ms());
     nodes.wire.add(any, Fault::Silence);
     let started = Instant::now();
     assert!(contains(&group, &nodes, 1).await);
@@ -148,12 +149,15 @@ async fn a_copy_in_sync_answers_reads_that_its_primary_does_not() {
 async fn a_copy_answers_as_far_as_it_knows() {
     let nodes = TwoNodes::start().await;
     let id = nodes.add_group("both", &[HERE, THERE]).await;
-    let header = |applied_min| Header {
+    let header = |sequence: Option<u64>| Header {
         group: id,
         epoch: nodes.info(id).epoch,
         catalogue: 0,
         request_id: RequestId::NONE,
-        applied_min,
+        need: sequence.map(|sequence| {
+            let applied_min = Applied { sequence, ..Applied::default() };
+            Need { applied_min, age_ms_max: None }
+        }),
     };
     let call = GroupCall::FieldKinds(nodes.collection);
     let deadline = context().deadline;
@@ -165,6 +169,8 @@ async fn a_copy_answers_as_far_as_it_knows() {
         |answer: Result<GroupAnswer, NodeError>| matches!(answer, Err(NodeError::NotServing { .. }));
     assert!(ask(header(Some(0)), &call).await.is_ok());
     assert!(refused(ask(header(Some(1000)), &call).await), "it is behind");
+    let young = Header { need: Some(Need { age_ms_max: Some(u64::MAX), ..Need::default() }), ..header(None) };
+    assert!(refused(ask(young, &call).await), "nobody knows how old it is");
     assert!(refused(ask(header(None), &call).await), "it is not the primary");
     assert!(refused(ask(header(Some(0)), &GroupCall::Flush).await), "a write goes to the primary");
     nodes.promote(id, THERE).await;
@@ -175,6 +181,26 @@ async fn a_copy_answers_as_far_as_it_knows() {
     assert!(refused(ask(unknown, &call).await));
     let garbage = nodes.there.answer(HERE, &Bytes::from_static(b"garbage"), deadline).await;
     assert_eq!(garbage.expect_err("it is none of ours").code, ErrorCode::InvalidArgument);
+    nodes.stop().await;
+}
+
+/// The metadata has chosen another primary, and the copy has a lease still and has not heard of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_under_a_reign_that_is_over_is_no_answer() {
+    let nodes = TwoNodes::start().await;
+    let id = nodes.add_group("both", &[HERE, THERE]).await;
+    let (copy, epoch) = (nodes.copy(HERE, id), nodes.info(id).epoch);
+    nodes.here.check_reign(&copy, epoch).expect("it leads");
+    nodes.promote(id, THERE).await;
+    copy.check_primary().expect("it believes in itself");
+    let refused = nodes.here.check_reign(&copy, epoch);
+    assert!(matches!(refused, Err(NodeError::NotServing { .. })), "{refused:?}");
+    let other = nodes.copy(THERE, id);
+    nodes.there.check_reign(&other, nodes.info(id).epoch).expect("it leads");
+    assert!(
+        nodes.there.check_reign(&other, epoch).is_err(),
+        "what is read in one reign may lack what others wrote in between"
+    );
     nodes.stop().await;
 }
 
