@@ -115,6 +115,7 @@ class Node:
     key: str | None = None
     arguments: tuple = ()
     environment: dict = field(default_factory=dict)
+    program: str = field(default_factory=binary)
     process: subprocess.Popen | None = None
 
     @property
@@ -129,7 +130,7 @@ class Node:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def command(self) -> list[str]:
-        command = [binary(), "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data_dir)]
+        command = [self.program, "serve", "--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data_dir)]
         if self.key is not None:
             command += ["--api-key", self.key]
         return command + [str(argument) for argument in self.arguments]

@@ -5,6 +5,7 @@
 
 mod apply;
 mod datasets;
+mod extending;
 mod groups;
 mod nodes;
 mod tables;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The highest version that `Command::encode` writes.
-pub const COMMAND_VERSION: u8 = 4;
+pub const COMMAND_VERSION: u8 = 5;
 
 /// What a node says of itself when it forms a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +72,10 @@ pub enum Command {
     /// they register; until then each group is led by a node that was never seen, at epoch 0, and its other members
     /// are stale. A compare-and-set as `FormCluster` is. Answers `Formed`.
     FormLayout(LayoutSeed),
+    /// Makes a cluster of one, which has this id and holds data, the layout that has it as a primary: its group gets
+    /// the layout's name and replicas, the other nodes and groups are as in `FormLayout`. Once there are more data nodes it
+    /// does nothing. Answers `Formed`.
+    ExtendLayout(LayoutSeed),
     /// Adds a node, or starts another incarnation of a known store: see `node_info`. Answers `Node`.
     RegisterNode(NodeRegistration),
     /// Makes sure that a node does not exist; refused while it holds a copy of a group. Answers `Done`.
@@ -266,6 +270,7 @@ impl Command {
         match self {
             Self::FormCluster { .. } => "form_cluster",
             Self::FormLayout(_) => "form_layout",
+            Self::ExtendLayout(_) => "extend_layout",
             Self::RegisterNode(_) => "register_node",
             Self::RemoveNode { .. } => "remove_node",
             Self::ShrinkGroup { .. } => "shrink_group",
@@ -339,7 +344,8 @@ impl Command {
             | Self::LeaseIds { .. }
             | Self::SetClusterOptions(_)
             | Self::AppointChores { .. } => 3,
-            Self::MoveCopies { .. } => COMMAND_VERSION,
+            Self::MoveCopies { .. } => 4,
+            Self::ExtendLayout(_) => COMMAND_VERSION,
         }
     }
 

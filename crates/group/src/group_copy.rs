@@ -285,7 +285,7 @@ impl<C: Consumer> GroupCopy<C> {
     }
 
     /// Whether a request of this id is staged and not applied yet.
-    pub fn is_pending(&self, request_id: RequestId) -> bool {
+    pub fn is_staged(&self, request_id: RequestId) -> bool {
         self.pending.contains_key(&request_id)
     }
 

@@ -1,14 +1,19 @@
 //! What a node is told of its cluster when it starts.
 
 use lavandin_cluster::{NodeRole, StaticLayout};
-use lavandin_peer::Trust;
+use lavandin_peer::{PROTOCOLS, Protocols, Trust};
+use std::net::SocketAddr;
 
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
     pub role: NodeRole,
+    /// Where this process listens; None for nowhere.
+    pub listening: Option<SocketAddr>,
     /// Where this node is reached (`http://host:port`). None: whoever adopts it tells.
     pub advertised: Option<String>,
     pub trust: Trust,
+    /// Protocol numbers to speak with other nodes. Anything but what the program speaks is for tests of upgrades.
+    pub protocols: Protocols,
     /// The cluster to form where there is none, for coordinators.
     pub layout: Option<StaticLayout>,
     /// The nodes that are to vote on the metadata, by URI; none to have them chosen.
@@ -25,8 +30,10 @@ impl Default for ClusterSettings {
     fn default() -> Self {
         Self {
             role: NodeRole::Data,
+            listening: None,
             advertised: None,
             trust: Trust::Loopback,
+            protocols: PROTOCOLS,
             layout: None,
             owners: Vec::new(),
             detection_ms: 3_000,

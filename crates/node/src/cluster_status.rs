@@ -22,6 +22,8 @@ pub(crate) struct Observed<'a> {
     pub liveness: Option<&'a Liveness>,
     /// What the nodes said last of their copies, as the incarnations that are registered now.
     pub reports: &'a BTreeMap<(NodeId, GroupId), CopyReport>,
+    /// Why nodes that are not up cannot be reached, where that is known.
+    pub unreachable: &'a BTreeMap<NodeId, String>,
 }
 
 /// How the cluster stands.
@@ -40,6 +42,8 @@ pub struct ClusterStatus {
     pub detection_ms: u64,
     /// In-sync copies that a write needs.
     pub min_in_sync: u32,
+    /// The highest protocol that all members speak.
+    pub protocol: u32,
     pub shard_groups: Vec<GroupStatus>,
     pub nodes: Vec<NodeStatus>,
     /// The node that does the chores, which the documents call the leading coordinator; `None` while no leader of the
@@ -114,6 +118,8 @@ pub struct NodeStatus {
     /// The highest protocol that its program speaks.
     pub protocol: u32,
     pub silent_seconds: Option<f64>,
+    /// Why it cannot be reached, as the leader of the metadata sees it.
+    pub last_error: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -167,6 +173,7 @@ impl ClusterStatus {
             write_mirror_replicas: options.mirror,
             detection_ms: options.detection_ms,
             min_in_sync: options.min_in_sync,
+            protocol: catalogue.protocol(),
             shard_groups: catalogue.groups().map(|group| groups::status(observed, group)).collect(),
             nodes: catalogue.nodes().map(|node| members::status(observed, node)).collect(),
             leader: members::leader(observed),

@@ -2,7 +2,8 @@
 //!
 //! `identity` holds the store id and the node's number (24 bytes). `seat` (JSON) is written when a cluster adopts
 //! the directory: from then on it is a member of that cluster, with the number that is in there. What the directory
-//! held as a node of its own, which was nothing, is removed before it is opened again.
+//! held as a node of its own, which was nothing, is removed before it is opened again. A seat that is given up ends that,
+//! with all that the member held (`copied`).
 
 use crate::error::NodeError;
 use lavandin_cluster::LayoutSeed;
@@ -37,6 +38,9 @@ pub(crate) struct Seat {
     /// What the directory held before was removed.
     #[serde(default)]
     pub moved_in: bool,
+    /// The directory is a copy and begins anew.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given_up: bool,
 }
 
 /// Reads the identity of a data directory, or gives a new directory one. Durable on return.
@@ -48,14 +52,35 @@ pub(crate) fn load_or_create(directory: &dyn Directory, path: &Path) -> Result<I
     let bytes = read_checked(directory, SEAT)?;
     let mut seat: Seat = serde_json::from_slice(&bytes)
         .map_err(|_| NodeError::Internal("the seat file cannot be read by this version"))?;
+    if seat.given_up {
+        return begin_anew(directory, path);
+    }
     if !seat.moved_in {
-        for folder in FOLDERS_OF_ONE {
-            remove_folder(&path.join(folder))?;
-        }
+        clear(path)?;
         seat.moved_in = true;
         store_seat(directory, &seat)?;
     }
     Ok(Identity { store, node: NodeId::new(seat.node), seat: Some(seat) })
+}
+
+/// Makes the directory of a member that of an empty node of another store. Durable on return, and finished by the next
+/// opening if it is interrupted.
+pub(crate) fn give_up_seat(
+    directory: &dyn Directory,
+    path: &Path,
+    seat: Seat,
+) -> Result<Identity, NodeError> {
+    store_seat(directory, &Seat { given_up: true, ..seat })?;
+    begin_anew(directory, path)
+}
+
+/// The seat goes last: as long as it is there, all of this is done again.
+fn begin_anew(directory: &dyn Directory, path: &Path) -> Result<Identity, NodeError> {
+    clear(path)?;
+    let (store, node) = draw(directory)?;
+    directory.remove(SEAT)?;
+    directory.sync_dir("")?;
+    Ok(Identity { store, node, seat: None })
 }
 
 /// Makes the directory a member of a cluster, from its next opening on. Durable on return.
@@ -70,6 +95,10 @@ fn own(directory: &dyn Directory) -> Result<(StoreId, NodeId), NodeError> {
         return decode(&bytes)
             .ok_or(NodeError::Internal("the identity file has another length than 24 bytes"));
     }
+    draw(directory)
+}
+
+fn draw(directory: &dyn Directory) -> Result<(StoreId, NodeId), NodeError> {
     let (store, node) = (StoreId::new(random()?), NodeId::new(1));
     let mut bytes = store.to_le_bytes().to_vec();
     bytes.extend_from_slice(&node.to_le_bytes());
@@ -77,10 +106,14 @@ fn own(directory: &dyn Directory) -> Result<(StoreId, NodeId), NodeError> {
     Ok((store, node))
 }
 
+fn clear(path: &Path) -> Result<(), NodeError> {
+    FOLDERS_OF_ONE.iter().try_for_each(|folder| remove_folder(&path.join(folder)))
+}
+
 fn remove_folder(folder: &Path) -> Result<(), NodeError> {
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            let reason = format!("what was there before the cluster adopted it cannot be removed: {error}");
+            let reason = format!("what was there before cannot be removed: {error}");
             Err(NodeError::DataDirectory { path: folder.to_owned(), reason })
         }
         _ => Ok(()),

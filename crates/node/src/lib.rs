@@ -13,6 +13,7 @@ mod allotment;
 mod clock;
 mod cluster_settings;
 mod cluster_status;
+mod copied;
 mod databases;
 mod datasets;
 mod driver;

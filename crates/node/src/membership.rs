@@ -46,9 +46,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 
-/// What this program speaks.
-pub(crate) const PROTOCOL: u32 = 1;
-
 pub(crate) struct Membership {
     pub(crate) identity: Identity,
     pub(crate) settings: ClusterSettings,
@@ -73,6 +70,8 @@ pub(crate) struct Membership {
     stopping: watch::Sender<bool>,
     /// The node is about to go down: its primaries are to hand over.
     stopping_soon: AtomicBool,
+    /// The cluster has the layout that this node was to bring its data into.
+    extended: AtomicBool,
     /// A heartbeat is due at once.
     beat_now: Notify,
     departures: Departures,
@@ -110,6 +109,7 @@ impl Membership {
             supervisor: Mutex::default(),
             stopping: watch::Sender::new(false),
             stopping_soon: AtomicBool::new(false),
+            extended: AtomicBool::new(false),
             beat_now: Notify::new(),
             departures: Departures::default(),
         })

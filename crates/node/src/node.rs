@@ -4,6 +4,8 @@
 
 use crate::allotment::{IdLeases, PlaceClock};
 use crate::clock::Clock;
+use crate::cluster_settings::ClusterSettings;
+use crate::copied;
 use crate::datasets::DatasetRuntime;
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
@@ -67,6 +69,32 @@ struct Base {
     runtime: Runtime,
 }
 
+impl Claimed {
+    /// What this node says of itself before it is registered.
+    fn introduction(&self) -> PeerIdentity {
+        let Identity { store, node, seat } = &self.identity;
+        PeerIdentity { node: seat.as_ref().map(|_| *node), incarnation: 0, store: *store, cluster: None }
+    }
+
+    /// The directory is a copy of that of a process which lives.
+    async fn begin_anew(&mut self, path: &Path) -> Result<(), NodeError> {
+        let Some(seat) = self.identity.seat.take() else { return Ok(()) };
+        tracing::warn!(
+            event = "copied_directory",
+            node = seat.node,
+            address = seat.address,
+            "this data directory is a copy of that of the node that runs at {}; what it holds is removed, and this node \
+             begins as an empty one, whose copies the cluster rebuilds",
+            seat.address
+        );
+        let (root, path) = (Arc::clone(&self.root), path.to_owned());
+        self.identity = tokio::task::spawn_blocking(move || identity::give_up_seat(&*root, &path, seat))
+            .await
+            .map_err(|_| NodeError::Internal("clearing the data directory panicked"))??;
+        Ok(())
+    }
+}
+
 impl Node {
     /// Opens the data directory, replays what is not in checkpoints, and starts the node's threads. The directory
     /// is created if it does not exist; a second process is refused.
@@ -74,18 +102,18 @@ impl Node {
     /// A node of its own serves when this returns. A member of a cluster takes its part as soon as it reaches the others.
     pub async fn open(options: NodeOptions) -> Result<Arc<Self>, NodeError> {
         let blocking = options.clone();
-        let claimed = tokio::task::spawn_blocking(move || claim(&blocking))
+        let mut claimed = tokio::task::spawn_blocking(move || claim(&blocking))
             .await
             .map_err(|_| NodeError::Internal("opening the data directory panicked"))??;
         let runtime = Runtime::start()?;
-        let identity = PeerIdentity {
-            node: claimed.identity.seat.as_ref().map(|_| claimed.identity.node),
-            incarnation: 0,
-            store: claimed.identity.store,
-            cluster: None,
-        };
-        let me = watch::Sender::new(identity);
-        let peers = Peers::new(&options.cluster.trust, &me.subscribe(), &runtime.handle())?;
+        let me = watch::Sender::new(claimed.introduction());
+        let peers = Peers::new(&options.cluster, &me.subscribe(), &runtime.handle())?;
+        if let Some(listening) = options.cluster.listening
+            && copied::original_lives(&peers, &claimed.identity, listening).await
+        {
+            claimed.begin_anew(&options.data_dir).await?;
+            me.send_replace(claimed.introduction());
+        }
         let metadata_options = metadata_options(&options, &claimed.identity, &peers);
         let metadata = runtime
             .spawn(Metadata::open(metadata_options))
@@ -130,8 +158,9 @@ impl Node {
             Arc::new(Router::new(identity.node, metadata.clone(), Arc::clone(&groups), Arc::new(calls)));
         runtime.handle().spawn(keep_comparing(Arc::downgrade(&router)));
         let door = Door::new(Arc::clone(&membership), Arc::clone(&router), rebuilding);
-        let trust = options.cluster.trust.clone();
-        let door = PeerServer::new(trust, me.subscribe(), Arc::new(door), ServerOptions::default());
+        let ClusterSettings { trust, protocols, .. } = &options.cluster;
+        let serving = ServerOptions { protocols: *protocols, ..ServerOptions::default() };
+        let door = PeerServer::new(trust.clone(), me.subscribe(), Arc::new(door), serving);
         let node = Arc::new_cyclic(|me| Self {
             datasets: Arc::new(datasets),
             me: Weak::clone(me),

@@ -35,7 +35,7 @@ impl CollectionStatistics {
     }
 
     /// Of two groups' parts together.
-    fn plus(self, other: Self) -> Self {
+    pub(crate) fn plus(self, other: Self) -> Self {
         Self {
             rows: self.rows + other.rows,
             live: self.live + other.live,

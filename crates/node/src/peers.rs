@@ -18,11 +18,12 @@ pub(crate) use messages::Mailboxes;
 pub(crate) use runtime::Runtime;
 pub(crate) use transport::PeerTransport;
 
+use crate::cluster_settings::ClusterSettings;
 use crate::error::NodeError;
 use crate::identity;
 use bytes::Bytes;
 use lavandin_peer::{
-    Call, CallError, Class, ClientOptions, Lane, PeerIdentity, PeerPool, Target, TcpConnector, Trust,
+    Call, CallError, Class, ClientOptions, Lane, PeerIdentity, PeerPool, Target, TcpConnector,
 };
 use lavandin_types::NodeId;
 use std::time::Duration;
@@ -55,14 +56,15 @@ pub(crate) struct Peers {
 impl Peers {
     /// On the runtime of clients' requests; `runtime` is the one for everything else.
     pub(crate) fn new(
-        trust: &Trust,
+        settings: &ClusterSettings,
         identity: &watch::Receiver<PeerIdentity>,
         runtime: &Handle,
     ) -> Result<Self, NodeError> {
+        let ClusterSettings { trust, protocols, .. } = settings;
         let seed = identity::random()? as u64;
         let pool = || {
             let connector = TcpConnector { trust: trust.clone() };
-            let options = ClientOptions { seed, ..ClientOptions::default() };
+            let options = ClientOptions { seed, protocols: *protocols, ..ClientOptions::default() };
             PeerPool::new(connector, trust.clone(), identity.clone(), options)
         };
         let requests = pool();
@@ -86,6 +88,12 @@ impl Peers {
         };
         let target = Target { address: host_and_port(uri).to_owned(), node };
         pool.call(&target, class, Call { method, lane, payload, deadline }).await
+    }
+
+    /// Why whoever is at a URI could not be reached, as far as control calls to no node in particular tell.
+    pub(crate) fn failure(&self, uri: &str) -> Option<String> {
+        let target = Target { address: host_and_port(uri).to_owned(), node: None };
+        self.pool.failure(&target, Class::Control).map(|error| error.to_string())
     }
 
     /// Leaves the connections to nodes that are at none of these URIs any more.

@@ -17,6 +17,7 @@ use crate::error::NodeError;
 use crate::groups::{Group, ask_each, named};
 use crate::identity;
 use crate::node::Node;
+use crate::node_statistics::CollectionStatistics;
 use crate::options::CallContext;
 use crate::reservations::ReservationId;
 use crate::routing::{Layout, merge};
@@ -153,7 +154,7 @@ impl Node {
         info: &CollectionInfo,
         count: u64,
     ) -> Result<(), NodeError> {
-        let largest_known = self.largest_integer_id(context, info).await?;
+        let largest_known = self.last_id(context, info).await?;
         let (collection, node): (CollectionId, _) = (info.id, self.identity.node);
         let command = Command::LeaseIds { collection, node, count, largest_known };
         match self.command(context, command).await? {
@@ -165,14 +166,13 @@ impl Node {
         }
     }
 
-    async fn largest_integer_id(
-        &self,
-        context: &CallContext,
-        info: &CollectionInfo,
-    ) -> Result<Option<u64>, NodeError> {
+    /// The id that a lease must begin behind: by the same rule by which a group allots ids alone.
+    async fn last_id(&self, context: &CallContext, info: &CollectionInfo) -> Result<Option<u64>, NodeError> {
         let (id, groups) = (info.id, self.groups_of(info)?);
         let parts = ask_each(&groups, |group| async move { group.collection_statistics(context, id).await });
-        Ok(parts.await?.iter().filter_map(|part| part.max_int_id).max())
+        let whole =
+            parts.await?.into_iter().fold(CollectionStatistics::default(), CollectionStatistics::plus);
+        Ok(whole.next_id().checked_sub(1))
     }
 }
 

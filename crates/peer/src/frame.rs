@@ -10,7 +10,8 @@ use crate::secret::Tag;
 use bytes::{Buf, BytesMut};
 use subtle::ConstantTimeEq;
 
-pub(crate) const PROTOCOLS: Protocols = Protocols { lowest: 1, highest: 1 };
+/// What this program speaks. A release that raises the highest keeps the lowest, so that neighbours work together.
+pub const PROTOCOLS: Protocols = Protocols { lowest: 1, highest: 1 };
 
 /// Payload of one frame. What a small message waits for at most behind a large one, half a millisecond at 1 Gbit/s;
 /// larger frames were no faster, because hashing costs more than what comes with each frame.

@@ -32,7 +32,7 @@ mod upgrade;
 
 pub use connection::{Call, Connection};
 pub use error::{CallError, ConnectionError, FrameError, HandshakeError, Reason};
-pub use frame::{FRAME_PAYLOAD_BYTES_MAX, Lane, MESSAGE_BYTES_MAX};
+pub use frame::{FRAME_PAYLOAD_BYTES_MAX, Lane, MESSAGE_BYTES_MAX, PROTOCOLS};
 pub use identity::{Class, PeerIdentity, Protocols};
 pub use options::{ClientOptions, Liveness, ServerOptions};
 pub use pool::{Connector, PeerPool, Target, TcpConnector};

@@ -132,6 +132,11 @@ impl<C: Connector> PeerPool<C> {
         }
     }
 
+    /// Why the last attempt to connect to a target failed; nothing once one has succeeded, or none was made.
+    pub fn failure(&self, target: &Target, class: Class) -> Option<Arc<ConnectionError>> {
+        self.shared.lock().slots.get(&(target.clone(), class))?.failure()
+    }
+
     /// Leaves the connections to targets that `keep` refuses, such as nodes that were removed or have moved.
     pub fn retain(&self, mut keep: impl FnMut(&Target) -> bool) {
         self.shared.lock().slots.retain(|(target, _), slot| {

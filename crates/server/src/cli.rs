@@ -116,7 +116,7 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
         NodeRole::Coordinator => Vec::new(),
         NodeRole::Data => without_coordinator(resolved.of_coordinator())?,
     };
-    let config = resolved.into_config(is_terminal)?;
+    let config = resolved.into_config(is_terminal)?.with_test_protocols(variable)?;
     if variable(CLUSTER_ENABLED).and_then(|text| parse_switch(&text)) == Some(true) {
         ignored_variables.push(CLUSTER_ENABLED);
     }

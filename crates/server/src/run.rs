@@ -97,8 +97,8 @@ impl Running {
     /// Opens the node and serves it.
     async fn open(config: ServerConfig, listener: Arc<TcpListener>) -> Result<Self, NodeError> {
         let opening = Instant::now();
-        let node = Node::open(options_of(&config)).await?;
         let address = listener.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], config.port)));
+        let node = Node::open(options_of(&config, address)).await?;
         let adopted = node.reopen_wanted();
         let app = App::new(node, config);
         warn_if_open(&app, address.ip());
@@ -175,7 +175,7 @@ async fn bind(config: &ServerConfig) -> Result<TcpListener> {
     TcpListener::bind((host, port)).await.with_context(|| format!("cannot listen on {host}:{port}"))
 }
 
-fn options_of(config: &ServerConfig) -> NodeOptions {
+fn options_of(config: &ServerConfig, listening: SocketAddr) -> NodeOptions {
     let defaults = NodeOptions::new(&config.data_dir);
     NodeOptions {
         durability: config.durability,
@@ -187,7 +187,7 @@ fn options_of(config: &ServerConfig) -> NodeOptions {
         },
         request_timeout: config.request_timeout,
         datasets: dataset_options(config, defaults.threads),
-        cluster: cluster::settings(config),
+        cluster: cluster::settings(config, listening),
         ..defaults
     }
 }

@@ -49,6 +49,13 @@ pub struct Reservation {
     ids: BatchIds,
 }
 
+impl Reservation {
+    /// The same without its record: for a release after it was handed over and came to nothing.
+    pub fn ids_only(&self) -> Self {
+        Self { collection: self.collection, op: Vec::new(), ids: self.ids.clone() }
+    }
+}
+
 impl Pending {
     /// Whether a staged operation inserts `id`.
     fn contains(&self, id: RecordIdRef<'_>) -> bool {

@@ -20,7 +20,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from network import Network
-from node import Connection, Node, Reply, binary, poll
+from node import Connection, Node, Reply, poll
 
 SETTLE_DEADLINE_S = 60.0
 SETTLE_POLL_S = 0.1
@@ -67,7 +67,7 @@ class Coordinator(Node):
         return self.data_dir / "cluster_state.cache.json"
 
     def command(self) -> list[str]:
-        command = [binary(), "serve", "--role", "coordinator", "--host", "127.0.0.1", "--port", str(self.port)]
+        command = [self.program, "serve", "--role", "coordinator", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--cluster-config", str(self.config), "--cluster-state", str(self.state_path), "--coordinator-uri", self.uri]
         return command + [str(argument) for argument in self.arguments]
 

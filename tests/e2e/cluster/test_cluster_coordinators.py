@@ -151,7 +151,6 @@ def test_shards_with_keys(make_cluster):
         assert not any(one["uri"] == wrong.uri for one in cluster.info("c0")["nodes"])
 
 
-@pytest.mark.slow
 def test_a_backup_as_the_document_writes_it(make_cluster):
     """Checkpoint through the coordinator, stop the writes, copy the directories; later start on the copies."""
     cluster = make_cluster(Layout(health=QUICK_HEALTH))

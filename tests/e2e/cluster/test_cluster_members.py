@@ -19,9 +19,10 @@ WAIT = "--wait=40"
 STOPS = ("--stop-timeout-secs", "2")
 
 
-def spare(cluster: Cluster, name: str = "spare"):
+def spare(cluster: Cluster, name: str = "spare", environment: dict | None = None):
     """An empty plain node, running and not a member."""
     node = cluster._data_node("", name)
+    node.environment = environment or {}
     cluster.nodes[name] = node
     return node.start()
 

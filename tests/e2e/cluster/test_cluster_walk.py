@@ -20,3 +20,11 @@ def test_the_server_allots_ids(db):
     stored = collection.head(20)
     assert stored.ids.tolist() == given and collection.max_id >= max(given)
     assert set(collection.search(VECTORS[2], k=2).ids.tolist()) == {given[2], given[9]}
+
+
+def test_allotted_ids_begin_behind_the_records_that_are_there(db):
+    """As on a node: not below the number of records ever inserted, whatever their ids."""
+    collection = db.require_collection("auto_after_texts")
+    collection.add(ids=["first", "second"], vectors=VECTORS[:2])
+    assert collection.add(vectors=VECTORS[:2]) == [2, 3]
+    assert collection.head(4).ids.tolist() == ["first", "second", 2, 3]

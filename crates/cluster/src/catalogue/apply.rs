@@ -31,6 +31,7 @@ impl Catalogue {
         match command {
             Command::FormCluster { cluster, node } => self.form_cluster(cluster, node),
             Command::FormLayout(seed) => self.form_layout(seed),
+            Command::ExtendLayout(seed) => self.extend_layout(seed),
             Command::RegisterNode(new) => self.register_node(new),
             Command::RemoveNode { node } => self.remove_node(node),
             Command::CreateDatabase { name, drop_if_exists } => self.create_database(name, drop_if_exists),

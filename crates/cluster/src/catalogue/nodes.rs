@@ -223,7 +223,7 @@ impl Catalogue {
 }
 
 /// A node that was never seen.
-fn seat(id: NodeId, address: String) -> NodeInfo {
+pub(super) fn seat(id: NodeId, address: String) -> NodeInfo {
     NodeInfo {
         id,
         store: None,
@@ -238,7 +238,7 @@ fn seat(id: NodeId, address: String) -> NodeInfo {
     }
 }
 
-fn check_layout(seed: &LayoutSeed) -> Result<(), CatalogueError> {
+pub(super) fn check_layout(seed: &LayoutSeed) -> Result<(), CatalogueError> {
     let limit_reached =
         |what: &str, max: usize| Err(CatalogueError::LimitReached { what: what.to_owned(), max: max as u64 });
     if seed.nodes.len() > limit::NODES_MAX {

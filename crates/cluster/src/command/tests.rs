@@ -79,6 +79,21 @@ fn version_4_stays_readable() {
     }
 }
 
+/// What version 5 added; likewise never edited.
+const VERSION_5: &[&str] = &[
+    r#"{"extend_layout":{"cluster":"0000000000000000000000000000002a","nodes":["http://a:1","http://b:1"],"groups":[{"name":"sg0","members":[1,2],"primary":1}],"options":{"detection_ms":3000,"min_in_sync":1,"voters_max":5,"owners":[1],"replace_after_ms":600000,"bucket_count":4096,"mirror":true}}}"#,
+];
+
+#[test]
+fn version_5_stays_readable() {
+    for json in VERSION_5 {
+        let stored = [&[5], json.as_bytes()].concat();
+        let command = Command::decode(&stored).unwrap();
+        assert_eq!(command.encode(), stored, "the bytes changed without a new version");
+        assert!(json.starts_with(&format!("{{\"{}\"", command.name())), "{json}");
+    }
+}
+
 #[test]
 fn a_registration_of_version_1_says_nothing_more() {
     let Ok(Command::RegisterNode(new)) = Command::decode(&[&[1], VERSION_1[1].as_bytes()].concat()) else {

@@ -75,8 +75,7 @@ fn last_error(observed: &Observed<'_>, member: NodeId, own: Option<&CopyReport>)
     if own.is_some_and(|report| report.damaged) {
         return Some("its files are damaged".to_owned());
     }
-    let liveness = observed.liveness.filter(|liveness| liveness.is_down(observed.catalogue, member))?;
-    Some(format!("its node has been silent for {} s", liveness.silent_ms(member) / 1000))
+    Some(format!("its node {}", silence(observed, member)?))
 }
 
 /// What is wrong with a group, a sentence each.
@@ -105,7 +104,12 @@ pub(super) fn obstacles(group: &GroupInfo, shown: &GroupStatus, found: &mut Vec<
 
 /// Which node a silent one is, for sentences about the whole cluster.
 pub(super) fn silent(observed: &Observed<'_>, node: NodeId) -> Option<String> {
+    Some(format!("{} {}", place(observed.catalogue, node), silence(observed, node)?))
+}
+
+/// Since when a node is silent, and why, if it is down.
+fn silence(observed: &Observed<'_>, node: NodeId) -> Option<String> {
     let liveness = observed.liveness.filter(|liveness| liveness.is_down(observed.catalogue, node))?;
-    let seconds = liveness.silent_ms(node) / 1000;
-    Some(format!("{} has been silent for {seconds} s", place(observed.catalogue, node)))
+    let reason = observed.unreachable.get(&node).map_or_else(String::new, |reason| format!(": {reason}"));
+    Some(format!("has been silent for {} s{reason}", liveness.silent_ms(node) / 1000))
 }

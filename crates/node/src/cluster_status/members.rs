@@ -23,6 +23,7 @@ pub(super) fn status(observed: &Observed<'_>, info: &NodeInfo) -> NodeStatus {
         incarnation: info.incarnation,
         protocol: info.protocol,
         silent_seconds: silent_ms.filter(|_| info.is_registered()).map(seconds),
+        last_error: observed.unreachable.get(&info.id).cloned(),
     }
 }
 

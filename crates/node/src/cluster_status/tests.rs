@@ -21,6 +21,7 @@ struct World {
     metadata: MetadataStatus,
     liveness: Liveness,
     reports: BTreeMap<(NodeId, GroupId), CopyReport>,
+    unreachable: BTreeMap<NodeId, String>,
 }
 
 impl World {
@@ -56,7 +57,7 @@ impl World {
         let voters = if voters.len() == 2 { vec![node(1)] } else { voters };
         let metadata = metadata(voters);
         let liveness = Liveness { observed_ms: 60_000, ..Liveness::default() };
-        Self { catalogue, metadata, liveness, reports: BTreeMap::new() }
+        Self { catalogue, metadata, liveness, reports: BTreeMap::new(), unreachable: BTreeMap::new() }
     }
 
     fn register(&mut self, id: u64, role: NodeRole) {
@@ -101,8 +102,8 @@ impl World {
     }
 
     fn seen(&self, liveness: Option<&Liveness>) -> ClusterStatus {
-        let Self { catalogue, metadata, reports, .. } = self;
-        ClusterStatus::of(&Observed { catalogue, metadata, liveness, reports })
+        let Self { catalogue, metadata, reports, unreachable, .. } = self;
+        ClusterStatus::of(&Observed { catalogue, metadata, liveness, reports, unreachable })
     }
 }
 
@@ -233,6 +234,38 @@ fn a_dead_replica_is_named() {
     assert_eq!(replica.last_error.as_deref(), Some("its node has been silent for 5 s"));
     world.hear(4, 2_999);
     assert_eq!(world.status().shard_groups[1].replicas[0].last_error, None);
+}
+
+#[test]
+fn it_is_said_why_a_silent_node_cannot_be_reached() {
+    let mut world = World::quick_start();
+    world.hear(4, 5_000);
+    let reason = "seen from http://10.0.0.1:7638: upgrade this node";
+    world.unreachable.insert(node(4), reason.to_owned());
+    let status = world.status();
+    assert_eq!(status.nodes[3].last_error.as_deref(), Some(reason));
+    assert_eq!(status.nodes[0].last_error, None);
+    let sentence = format!("{} has been silent for 5 s: {reason}", uri(4));
+    assert!(status.degraded.contains(&sentence), "{:?}", status.degraded);
+    let replica = &status.shard_groups[1].replicas[0];
+    assert_eq!(
+        replica.last_error.as_deref(),
+        Some(format!("its node has been silent for 5 s: {reason}").as_str())
+    );
+}
+
+#[test]
+fn a_cluster_speaks_what_all_members_speak() {
+    let mut world = World::quick_start();
+    assert_eq!(world.status().protocol, 1);
+    for id in 1..=5 {
+        let (store, address) = (StoreId::new(id.into()), uri(id));
+        let role = if id == 5 { NodeRole::Coordinator } else { NodeRole::Data };
+        let start_id = lavandin_cluster::StartId::new(id.into());
+        let upgraded = NodeRegistration { store, address, role, start_id, protocol: 2, ..Default::default() };
+        world.catalogue.apply(Command::RegisterNode(upgraded)).unwrap();
+        assert_eq!(world.status().protocol, if id == 5 { 2 } else { 1 });
+    }
 }
 
 #[test]

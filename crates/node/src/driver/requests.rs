@@ -43,13 +43,7 @@ impl Driver {
                     drop(answer.send(reserved));
                 }
                 Event::LogReserved { request_id, reservation, answer } => {
-                    match self.check_logs_reserved().and_then(|()| self.reservations.take(reservation)) {
-                        Ok(reservation) => {
-                            let request = GroupRequest::Collections(Request::Reserved(reservation));
-                            self.stage(request_id, request, answer);
-                        }
-                        Err(error) => drop(answer.send(Err(error))),
-                    }
+                    self.log_reserved((request_id, reservation), answer);
                 }
                 Event::Release { reservation } => {
                     if let Ok(reservation) = self.reservations.take(reservation) {
@@ -71,12 +65,12 @@ impl Driver {
     /// Whether what is held can be logged now. Where not, it stays held: its ids would be nobody's otherwise.
     fn check_logs_reserved(&mut self) -> Result<(), NodeError> {
         self.check_takes_reserved()?;
-        let (now, group) = (self.now(), self.group());
-        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
+        self.check_can_write()?;
         match self.replica.copy().has_room() {
             true => Ok(()),
             false => {
-                Err(NodeError::NotServing { group, reason: "too many writes wait for its log".to_owned() })
+                let reason = "too many writes wait for its log".to_owned();
+                Err(NodeError::NotServing { group: self.group(), reason })
             }
         }
     }
@@ -116,21 +110,40 @@ impl Driver {
         }
     }
 
+    /// What cannot be logged now stays held, so that the caller may ask again; what is not logged for another reason is
+    /// released, or its ids would be taken until the reign ends.
+    fn log_reserved(&mut self, (request_id, id): (RequestId, ReservationId), answer: Answer<GroupOutcome>) {
+        match self.check_logs_reserved().and_then(|()| self.reservations.take(id)) {
+            Ok(reservation) => {
+                let (ids, before) = (reservation.ids_only(), self.replica.copy().last());
+                self.stage(request_id, GroupRequest::Collections(Request::Reserved(reservation)), answer);
+                if self.replica.copy().last() == before {
+                    self.replica.copy_mut().consumer_mut().shard.release(&ids);
+                }
+            }
+            Err(error) => drop(answer.send(Err(error))),
+        }
+    }
+
+    fn check_can_write(&mut self) -> Result<(), NodeError> {
+        let (now, group) = (self.now(), self.group());
+        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))
+    }
+
     fn reserve(
         &mut self,
         (request_id, id): (RequestId, ReservationId),
         collection: CollectionId,
         change: Change,
     ) -> Result<Reserved, NodeError> {
-        let (now, group) = (self.now(), self.group());
-        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
+        self.check_can_write()?;
         if let Some(outcome) = self.replica.copy().answered(request_id) {
             return collections_outcome(outcome).map(Reserved::Answered);
         }
-        if self.replica.copy().is_pending(request_id) {
-            // Its own ids would be in its way.
-            let reason = "the batch was logged before and is not committed yet".to_owned();
-            return Err(NodeError::NotServing { group, reason });
+        if self.replica.copy().is_staged(request_id) {
+            // Through another router; its ids would look like another's. It is answered as soon as it is settled.
+            let reason = "it is logging a batch of this name".to_owned();
+            return Err(NodeError::NotServing { group: self.group(), reason });
         }
         if self.reservations.holds(id) {
             return Ok(Reserved::Held);
@@ -191,7 +204,7 @@ impl Driver {
             return Ok(());
         }
         self.check_takes_requests()?;
-        self.replica.replicator().can_write(now).map_err(|refusal| NodeError::of_refusal(group, refusal))?;
+        self.check_can_write()?;
         self.alignment.changes.borrow_and_update();
         self.alignment.last = Instant::now();
         let catalogue = self.metadata.catalogue();

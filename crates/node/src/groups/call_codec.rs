@@ -7,8 +7,8 @@ mod coded;
 mod shapes;
 
 use crate::error::NodeError;
-use crate::groups::{Applied, Need};
 use crate::groups::group_call::{GroupAnswer, GroupCall};
+use crate::groups::{Applied, Need};
 use bytes::Bytes;
 use coded::{Coded, Reader, coded_struct};
 use lavandin_peer::PeerStatus;

@@ -37,7 +37,8 @@ impl Router {
         let is_read = call.is_read();
         let answer = self.carry_out(&context, &header, call).await;
         let answer = answer.map_err(|error| for_another_node(error, is_read, &header));
-        let applied = self.host.get(header.group).map_or_else(Applied::default, |local| local.serving.applied_record());
+        let applied =
+            self.host.get(header.group).map_or_else(Applied::default, |local| local.serving.applied_record());
         let encoded = encode_answer(&Answered { applied, answer });
         if encoded.len() <= MESSAGE_BYTES_MAX {
             return Ok(encoded);

@@ -137,7 +137,8 @@ impl Serving {
 
     /// Whether the views show so much by now.
     pub(crate) fn meets(&self, need: Need) -> bool {
-        self.applied() >= need.applied_min.sequence && need.age_ms_max.is_none_or(|age_ms| self.is_younger(age_ms))
+        self.applied() >= need.applied_min.sequence
+            && need.age_ms_max.is_none_or(|age_ms| self.is_younger(age_ms))
     }
 
     /// Whether the views show all that was acknowledged longer ago than that.

@@ -9,6 +9,7 @@ fn seat() -> Seat {
         known: BTreeMap::from([(1, "http://there:7638".to_owned())]),
         seed: None,
         moved_in: false,
+        given_up: false,
     }
 }
 
@@ -40,6 +41,30 @@ fn whoever_takes_a_seat_moves_in_once() {
     fs::create_dir_all(&left_behind).unwrap();
     assert_eq!(load_or_create(&directory, folder.path()).unwrap(), after);
     assert!(left_behind.exists());
+}
+
+#[test]
+fn whoever_gives_a_seat_up_is_another_empty_node() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = LocalDirectory::new(folder.path()).unwrap();
+    store_seat(&directory, &seat()).unwrap();
+    let member = load_or_create(&directory, folder.path()).unwrap();
+    for interrupted in [false, true] {
+        store_seat(&directory, &seat()).unwrap();
+        load_or_create(&directory, folder.path()).unwrap();
+        fs::create_dir_all(folder.path().join("groups/1/log")).unwrap();
+        fs::create_dir_all(folder.path().join("metadata")).unwrap();
+        let after = if interrupted {
+            store_seat(&directory, &Seat { given_up: true, ..seat() }).unwrap();
+            load_or_create(&directory, folder.path()).unwrap()
+        } else {
+            give_up_seat(&directory, folder.path(), seat()).unwrap()
+        };
+        assert_eq!((after.node, &after.seat), (NodeId::new(1), &None));
+        assert_ne!(after.store, member.store);
+        assert!(!folder.path().join("groups").exists() && !folder.path().join("metadata").exists());
+        assert_eq!(load_or_create(&directory, folder.path()).unwrap(), after);
+    }
 }
 
 #[test]

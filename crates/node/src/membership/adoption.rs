@@ -1,7 +1,7 @@
 //! Taking an empty node in: it is registered on its behalf, so that it has a number, and then given its seat. A crash
 //! between the two is made up for by whoever leads the metadata, who finds the empty node at a silent one's address.
 
-use super::{Membership, PROTOCOL};
+use super::Membership;
 use crate::error::NodeError;
 use crate::identity::Seat;
 use crate::peers::{ControlReply, ControlRequest, IdentityForm};
@@ -68,9 +68,8 @@ impl Membership {
     }
 
     async fn take_in(&self, uri: &str, found: &IdentityForm, deadline: Instant) -> Result<NodeId, NodeError> {
-        let store = u128::from_str_radix(&found.store, 16).map(StoreId::new);
-        let store = store.map_err(|_| NodeError::Refused(format!("the node at {uri} gave no store id")))?;
-        let request = ControlRequest::Register(Box::new(registration_for(store, uri, NodeRole::Data)?));
+        let registration = registration_for(found, uri, NodeRole::Data)?;
+        let request = ControlRequest::Register(Box::new(registration));
         let node = loop {
             let reason = match self.ask_leader(&request, ANSWER_MAX).await {
                 Ok(ControlReply::Registered(info)) => break info.id,
@@ -100,7 +99,14 @@ impl Membership {
         let known = self.contacts().into_iter().map(|(node, address)| (node.get(), address));
         let own = (self.identity.node.get(), self.address());
         let known = known.chain([own]).filter(|(other, _)| *other != node.get()).collect();
-        let seat = Seat { node: node.get(), address: uri.to_owned(), known, seed: None, moved_in: false };
+        let seat = Seat {
+            node: node.get(),
+            address: uri.to_owned(),
+            known,
+            seed: None,
+            moved_in: false,
+            given_up: false,
+        };
         self.control((uri, None), &ControlRequest::Adopt(Box::new(seat)), Instant::now() + ANSWER_MAX).await
     }
 
@@ -119,16 +125,18 @@ impl Membership {
 
 /// What is said on behalf of an empty node.
 pub(super) fn registration_for(
-    store: StoreId,
+    found: &IdentityForm,
     address: &str,
     role: NodeRole,
 ) -> Result<NodeRegistration, NodeError> {
+    let store = u128::from_str_radix(&found.store, 16);
+    let store = store.map_err(|_| NodeError::Refused(format!("the node at {address} gave no store id")))?;
     Ok(NodeRegistration {
-        store,
+        store: StoreId::new(store),
         address: address.to_owned(),
         role,
         start_id: StartId::new(crate::identity::random()?),
-        protocol: PROTOCOL,
+        protocol: found.protocol,
         intact: Some(Vec::new()),
         ..NodeRegistration::default()
     })

@@ -43,6 +43,7 @@ impl Membership {
             cluster: cluster.map(|cluster| cluster.to_string()),
             node: is_member.then(|| self.identity.node.get()),
             known: if is_member { known } else { Vec::new() },
+            protocol: self.protocol(),
         }
     }
 
@@ -56,10 +57,19 @@ impl Membership {
                 false => refuse("this node belongs to a cluster"),
             };
         }
-        if self.metadata.catalogue().cluster().is_some() {
-            return refuse(
-                "this node holds data of its own; give it an empty data directory, or start the cluster from its data",
-            );
+        let catalogue = self.metadata.catalogue();
+        if let Some(own) = catalogue.cluster() {
+            let brings_in = seat.node == self.identity.node.get() && seat.moved_in;
+            if !brings_in || seat.seed.as_ref().is_none_or(|seed| seed.cluster != own) {
+                return refuse(
+                    "this node holds data of its own; give it an empty data directory, or start the cluster from its data",
+                );
+            }
+            if catalogue.datasets().len() > 0 {
+                return refuse(
+                    "this node holds datasets, which a cluster of several nodes does not serve yet",
+                );
+            }
         }
         if self.settings.role != NodeRole::Data {
             return refuse("this node is a coordinator");
@@ -82,6 +92,10 @@ impl Membership {
     async fn admit(&self, registration: NodeRegistration) -> ControlReply {
         if !self.leads() {
             return self.elsewhere();
+        }
+        if self.brings_data().is_some() && registration.store != self.identity.store {
+            // The layout's nodes come first.
+            return ControlReply::Wait;
         }
         let (catalogue, now) = (self.metadata.catalogue(), self.clock.now_ms());
         match self.with_supervisor(|supervisor| supervisor.may_register(&catalogue, &registration, now)) {

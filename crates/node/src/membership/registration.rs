@@ -3,7 +3,7 @@
 //! Its copies are read first: only then it is known which of them surely hold what they acknowledged. Then it registers
 //! as another incarnation, and waits until it sees that in its own metadata.
 
-use super::{Membership, PROTOCOL};
+use super::Membership;
 use crate::error::NodeError;
 use crate::groups::Part;
 use crate::peers::{ControlReply, ControlRequest};
@@ -114,9 +114,14 @@ impl Membership {
             role: self.settings.role,
             boot_id: self.boot_id,
             start_id: self.start_id,
-            protocol: PROTOCOL,
+            protocol: self.protocol(),
             intact: Some(intact),
         }
+    }
+
+    /// The highest protocol number that this process speaks.
+    pub(super) fn protocol(&self) -> u32 {
+        self.settings.protocols.highest.into()
     }
 
     /// Where others reach this node; empty where nobody does.

@@ -3,9 +3,10 @@
 use super::Membership;
 use crate::cluster_status::{ClusterStatus, Observed};
 use crate::peers::{ControlReply, ControlRequest};
-use lavandin_cluster::{Catalogue, CopyReport, Heard, Liveness};
+use lavandin_cluster::{Catalogue, CopyReport, Heard, Liveness, NodeInfo};
 use lavandin_types::{GroupId, NodeId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Membership {
@@ -40,12 +41,24 @@ impl Membership {
         };
         let (liveness, reports): (Option<Liveness>, BTreeMap<(NodeId, GroupId), CopyReport>) =
             observed.map_or_else(Default::default, |(liveness, reports)| (Some(liveness), reports));
+        let liveness = liveness.as_ref();
         ClusterStatus::of(&Observed {
             catalogue: &catalogue,
             metadata: &metadata,
-            liveness: liveness.as_ref(),
+            liveness,
             reports: &reports,
+            unreachable: &liveness.map_or_else(BTreeMap::new, |known| self.unreachable(&catalogue, known)),
         })
+    }
+
+    /// Why nodes cannot be reached from here that are not up: they are asked who they are every second.
+    fn unreachable(&self, catalogue: &Catalogue, liveness: &Liveness) -> BTreeMap<NodeId, String> {
+        let own = self.address();
+        let not_up = catalogue.nodes().filter(|info| !info.lost && !liveness.is_up(catalogue, info.id));
+        let reason = |info: &Arc<NodeInfo>| {
+            Some((info.id, format!("seen from {own}: {}", self.peers.failure(&info.address)?)))
+        };
+        not_up.filter_map(reason).collect()
     }
 }
 

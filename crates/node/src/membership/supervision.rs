@@ -5,10 +5,13 @@
 
 use super::Membership;
 use super::adoption::registration_for;
-use crate::peers::{ControlReply, ControlRequest};
+use crate::error::NodeError;
+use crate::identity::{self, Seat};
+use crate::peers::{ControlReply, ControlRequest, IdentityForm};
 use lavandin_cluster::{Command, NodeInfo, Supervisor, desired_voters};
-use lavandin_types::{NodeId, StoreId};
+use lavandin_types::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -94,15 +97,46 @@ impl Membership {
     }
 
     async fn care(&self) {
-        if let Some(seed) = self.identity.seat.as_ref().and_then(|seat| seat.seed.clone())
-            && self.metadata.catalogue().cluster().is_none()
-        {
-            // Another one's seed may have been first; then that cluster is the one.
-            drop(self.metadata.propose_within(Command::FormLayout(seed), PROPOSAL_MAX).await);
-        }
+        self.care_for_layout().await;
         self.care_for_members().await;
         self.care_for_voters().await;
         self.care_for_new_disks().await;
+    }
+
+    /// Forms the layout that this node was adopted with.
+    async fn care_for_layout(&self) {
+        let seed = self.identity.seat.as_ref().and_then(|seat| seat.seed.clone());
+        if let Some(seed) = seed.filter(|_| self.metadata.catalogue().cluster().is_none()) {
+            // Another one's seed may have been first; then that cluster is the one.
+            drop(self.metadata.propose_within(Command::FormLayout(seed), PROPOSAL_MAX).await);
+        }
+        // Registered, so that the catalogue has this node where the layout has it.
+        let Some(seat) = self.brings_data().filter(|_| self.part.borrow().is_some()) else { return };
+        match self.extend_layout(seat).await {
+            Ok(()) => {
+                tracing::info!(event = "layout_extended", "this node's data is part of the cluster");
+                self.extended.store(true, Ordering::Release);
+            }
+            Err(error) => {
+                tracing::warn!(event = "layout_extended", %error, "the data is not part of the cluster yet")
+            }
+        }
+    }
+
+    /// The seat of a node that is to make its cluster of one a layout's, until it has. Who founds a cluster of empty nodes
+    /// knows its first voters; who brings data in knows nobody.
+    pub(super) fn brings_data(&self) -> Option<&Seat> {
+        let seat = self.identity.seat.as_ref()?;
+        let wanted = seat.seed.is_some() && seat.known.is_empty() && !self.extended.load(Ordering::Acquire);
+        wanted.then_some(seat)
+    }
+
+    async fn extend_layout(&self, seat: &Seat) -> Result<(), NodeError> {
+        if let Some(seed) = seat.seed.clone() {
+            self.metadata.propose_within(Command::ExtendLayout(seed), PROPOSAL_MAX).await?;
+        }
+        // Once only: whoever leaves the cluster later must not be brought back by the next start.
+        identity::store_seat(&*self.root, &Seat { seed: None, ..seat.clone() })
     }
 
     /// Every node follows the metadata; one that is gone for good does not count any more.
@@ -163,20 +197,19 @@ impl Membership {
         let deadline = Instant::now() + ANSWER_MAX;
         let identify = self.control((&info.address, None), &ControlRequest::Identify, deadline).await;
         let Ok(ControlReply::Identity(found)) = identify else { return };
-        let Ok(store) = u128::from_str_radix(&found.store, 16).map(StoreId::new) else { return };
         if found.node.is_some() || found.cluster.is_some() || info.id == self.identity.node {
             return;
         }
         // A seat that nobody took has a number already; a new disk is a new node.
-        let node = if info.store.is_none() { Some(info.id) } else { self.register_for(info, store).await };
+        let node = if info.store.is_none() { Some(info.id) } else { self.register_for(info, &found).await };
         let Some(node) = node else { return };
         let adopted = self.give_seat(node, &info.address).await;
         tracing::info!(event = "adopting", %node, address = info.address, ?adopted, "an empty node is taken in");
     }
 
     /// Registers an empty node, which then only has to take its seat.
-    async fn register_for(&self, present: &NodeInfo, store: StoreId) -> Option<NodeId> {
-        let registration = registration_for(store, &present.address, present.role).ok()?;
+    async fn register_for(&self, present: &NodeInfo, found: &IdentityForm) -> Option<NodeId> {
+        let registration = registration_for(found, &present.address, present.role).ok()?;
         match self.answer(ControlRequest::Register(Box::new(registration))).await {
             ControlReply::Registered(info) => Some(info.id),
             _ => None,

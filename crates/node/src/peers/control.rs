@@ -72,6 +72,9 @@ pub(crate) struct IdentityForm {
     pub node: Option<u64>,
     /// Members that it knows, itself among them.
     pub known: Vec<(u64, String)>,
+    /// The highest protocol number that it speaks.
+    #[serde(default)]
+    pub protocol: u32,
 }
 
 /// A `CopyReport`.

@@ -16,6 +16,8 @@ pub(super) type Attempt = watch::Receiver<Option<Outcome>>;
 
 pub(super) struct Slot {
     state: State,
+    /// Why the last attempt failed, until one succeeds.
+    failure: Option<Arc<ConnectionError>>,
     backoff: Backoff,
     backoff_max: Duration,
 }
@@ -41,7 +43,7 @@ pub(super) enum Look {
 impl Slot {
     pub(super) fn new(options: &ClientOptions, seed: u64) -> Self {
         let backoff = Backoff::new(options.backoff_first, options.backoff_max, seed);
-        Self { state: State::Idle, backoff, backoff_max: options.backoff_max }
+        Self { state: State::Idle, failure: None, backoff, backoff_max: options.backoff_max }
     }
 
     pub(super) fn look(&mut self, identity: PeerIdentity, now: Instant) -> Result<Look, Reason> {
@@ -59,6 +61,10 @@ impl Slot {
         }
     }
 
+    pub(super) fn failure(&self) -> Option<Arc<ConnectionError>> {
+        self.failure.clone()
+    }
+
     pub(super) fn begin(&mut self, attempt: Attempt) {
         self.state = State::Attempting(attempt);
     }
@@ -68,6 +74,7 @@ impl Slot {
         outcome: Result<(Arc<Connection>, PeerIdentity), Arc<ConnectionError>>,
         now: Instant,
     ) {
+        self.failure = outcome.as_ref().err().cloned();
         self.state = match outcome {
             Ok((connection, identity)) => State::Open { connection, identity, since: now },
             Err(error) => State::Failed { error, retry_at: now + self.backoff.failed() },

@@ -124,6 +124,9 @@ async fn failed_attempts_pause_longer_and_longer_and_calls_fail_at_once() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let attempts = wires.attempts();
+    let failure = || pool.failure(&target(), Class::Control);
+    assert!(failure().is_some_and(|error| error.to_string().contains("refused")), "{:?}", failure());
+    assert!(pool.failure(&target(), Class::Bulk).is_none(), "nobody tried");
     assert!((60..=130).contains(&attempts), "{attempts} attempts in a minute");
     wires.down.store(false, Ordering::SeqCst);
     let began = Instant::now();
@@ -131,6 +134,7 @@ async fn failed_attempts_pause_longer_and_longer_and_calls_fail_at_once() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!(began.elapsed() <= Duration::from_millis(1100), "{:?}", began.elapsed());
+    assert!(failure().is_none(), "{:?}", failure());
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,11 +6,11 @@ use crate::http::{ApiError, Dialect, name_reply};
 use axum::body::Body;
 use axum::http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use lavandin_peer::{ConnectionError, PEER_PATH, accept_upgrade, is_peer_upgrade, upgraded};
+use lavandin_peer::{ConnectionError, HandshakeError, PEER_PATH, accept_upgrade, is_peer_upgrade, upgraded};
 use lavandin_types::ErrorCode;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -23,16 +23,26 @@ const LOOK_MAX: Duration = Duration::from_millis(250);
 const UPGRADE_MAX: Duration = Duration::from_secs(5);
 /// What a peer's first request begins with.
 const KNOCK: &[u8] = b"GET /peer ";
+/// A refused peer comes again every second, and strangers as often as they like: the log hears of the same refusal this
+/// often, and of others this often.
+const SAME_REFUSAL_EVERY: Duration = Duration::from_secs(60);
+const REFUSAL_EVERY: Duration = Duration::from_secs(1);
 
 /// How many may come in as peers.
 pub(super) struct Doors {
     peers: Arc<Semaphore>,
     looks: Semaphore,
+    /// The refusal that was logged last.
+    refused: Mutex<Option<(IpAddr, HandshakeError, Instant)>>,
 }
 
 impl Default for Doors {
     fn default() -> Self {
-        Self { peers: Arc::new(Semaphore::new(PEERS_MAX)), looks: Semaphore::new(LOOKS_MAX) }
+        Self {
+            peers: Arc::new(Semaphore::new(PEERS_MAX)),
+            looks: Semaphore::new(LOOKS_MAX),
+            refused: Mutex::default(),
+        }
     }
 }
 
@@ -44,6 +54,19 @@ impl Doors {
         let looked = tokio::time::timeout(LOOK_MAX, stream.peek(&mut first)).await;
         // A peer writes its request at once; its first bytes come together.
         matches!(looked, Ok(Ok(length)) if length == KNOCK.len() && first == *KNOCK)
+    }
+
+    /// Whether a refusal is news for the log.
+    pub(super) fn is_news(&self, remote: IpAddr, error: HandshakeError, now: Instant) -> bool {
+        let mut last = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = last.is_none_or(|(from, known, at)| {
+            let pause = if (from, known) == (remote, error) { SAME_REFUSAL_EVERY } else { REFUSAL_EVERY };
+            now.saturating_duration_since(at) >= pause
+        });
+        if news {
+            *last = Some((remote, error, now));
+        }
+        news
     }
 }
 
@@ -98,8 +121,15 @@ impl Visitor {
             Ok(Err(error)) => Err(error),
             Err(_) => Err(ConnectionError::Lost),
         };
-        if let Err(error) = served {
-            tracing::debug!(event = "peer_failed", remote = %self.remote, %error, "a peer's connection failed");
+        let remote = self.remote;
+        match served {
+            Err(ConnectionError::Handshake(error)) if self.doors.is_news(remote, error, Instant::now()) => {
+                tracing::warn!(event = "peer_refused", %remote, %error, "a node was refused as a peer");
+            }
+            Err(error) => {
+                tracing::debug!(event = "peer_failed", %remote, %error, "a peer's connection failed")
+            }
+            Ok(()) => {}
         }
     }
 }

@@ -103,6 +103,15 @@ async fn another_secret_is_refused() {
     running.stop().await.unwrap();
 }
 
+#[test]
+fn the_log_hears_of_a_refusal_once_a_minute() {
+    let (doors, from, began) = (super::peers::Doors::default(), [10, 0, 0, 1].into(), Instant::now());
+    let is_news = |error, second| doors.is_news(from, error, began + Duration::from_secs(second));
+    let (secret, malformed) = (HandshakeError::WrongSecret, HandshakeError::Malformed("x"));
+    assert!(is_news(secret, 0) && !is_news(secret, 1) && !is_news(secret, 59) && is_news(secret, 60));
+    assert!(!is_news(malformed, 60) && is_news(malformed, 61), "and of all of them once a second");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_comes_in_where_clients_have_used_up_their_connections() {
     let folder = tempfile::tempdir().unwrap();

@@ -113,6 +113,23 @@ fn an_env_file_stands_in_for_variables_that_are_not_set() {
 }
 
 #[test]
+fn a_test_may_raise_the_protocols() {
+    let config = |text: &'static str| match asked_with("serve", &move |name| {
+        (name == "LAVANDIN_TEST_PROTOCOLS").then(|| text.to_owned())
+    }) {
+        Ok(Asked::Serve(config)) => Ok(config.cluster.settings.protocols),
+        Ok(_) => panic!("another command"),
+        Err(error) => Err(error.to_string()),
+    };
+    assert_eq!(config("").unwrap(), lavandin_peer::PROTOCOLS);
+    let raised = config("1-2").unwrap();
+    assert_eq!((raised.lowest, raised.highest), (1, 2));
+    for wrong in ["2", "2-1", "0-1", "1-", "a-b", "1-70000"] {
+        assert!(config(wrong).unwrap_err().contains("two numbers such as 1-2"), "{wrong}");
+    }
+}
+
+#[test]
 fn checking_prints_the_configuration() {
     let Asked::Print(text) = asked("lavandin serve --port 9 --api-key secret --check-config").unwrap() else {
         panic!("it would have served");

@@ -100,19 +100,27 @@ pub(super) fn share(replica: &Value) -> String {
 fn nodes(info: &Value) -> Table {
     let mut table = Table::new(["NODE", "URI", "ROLE", "STATE", "COPIES", "NOTE"]);
     for node in list(info, "nodes") {
-        let note = match node["copies"].as_u64() {
-            _ if node["retiring"] == true => "retiring",
-            Some(0) if node["role"] == "data" => "spare",
-            _ => "",
+        let part = match node["copies"].as_u64() {
+            _ if node["retiring"] == true => Some("retiring".to_owned()),
+            Some(0) if node["role"] == "data" => Some("spare".to_owned()),
+            _ => None,
         };
+        let error = node["last_error"].as_str().map(str::to_owned);
+        let note: Vec<String> = part.into_iter().chain(newer_protocol(info, node)).chain(error).collect();
         let cells = ["node", "uri", "role", "state", "copies"].map(|name| match &node[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         });
         let [number, uri, role, state, copies] = cells;
-        table.row([number, uri, role, state, copies, note.to_owned()]);
+        table.row([number, uri, role, state, copies, note.join("; ")]);
     }
     table
+}
+
+/// That a node speaks more than all do, which is so while a cluster is upgraded.
+fn newer_protocol(info: &Value, node: &Value) -> Option<String> {
+    let own = node["protocol"].as_u64().filter(|own| info["protocol"].as_u64().is_some_and(|all| *own > all));
+    own.map(|own| format!("protocol {own}"))
 }
 
 fn degraded(info: &Value) -> Vec<String> {

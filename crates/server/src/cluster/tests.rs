@@ -53,6 +53,7 @@ fn recommended_commands_exist() {
 fn moving() -> Value {
     json!({
         "cluster": "00ff",
+        "protocol": 1,
         "shard_groups": [{
             "name": "sg0", "primary": "http://h:1", "writable": true, "primary_leaving": true,
             "replicas": [
@@ -61,8 +62,9 @@ fn moving() -> Value {
             ],
         }],
         "nodes": [
-            {"node": 1, "uri": "http://h:1", "role": "data", "state": "up", "copies": 1, "retiring": true},
-            {"node": 4, "uri": "http://h:4", "role": "data", "state": "up", "copies": 0},
+            {"node": 1, "uri": "http://h:1", "role": "data", "state": "up", "copies": 1, "retiring": true, "protocol": 1},
+            {"node": 4, "uri": "http://h:4", "role": "data", "state": "up", "copies": 0, "protocol": 2},
+            {"node": 5, "uri": "http://h:5", "role": "data", "state": "down", "copies": 1, "last_error": "refused"},
         ],
         "degraded": ["something"],
     })
@@ -94,7 +96,8 @@ sg0    http://h:3  replica  joining (50 %)  50   it is catching up
 
 NODE  URI         ROLE  STATE  COPIES  NOTE
 1     http://h:1  data  up     1       retiring
-4     http://h:4  data  up     0       spare
+4     http://h:4  data  up     0       spare; protocol 2
+5     http://h:5  data  down   1       refused
 
 ";
     assert!(text.starts_with(expected), "{text}");

@@ -6,7 +6,7 @@
 use super::{Resolved, ServerConfig};
 use anyhow::{Context, Result, bail};
 use lavandin_node::{ClusterSettings, LayoutError, NodeRole, StaticLayout};
-use lavandin_peer::{ClusterSecret, Trust};
+use lavandin_peer::{ClusterSecret, Protocols, Trust};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,10 @@ const DETECTION_MS: std::ops::RangeInclusive<f64> = 0.0..=600_000.0;
 const DETECTION_MS_MIN: u64 = 1_000;
 /// Copies that a group may have.
 const COPIES_MAX: u64 = 16;
+
+/// Two numbers, `1-2`: what the process says to speak in the place of what it does speak, so that a test has two
+/// releases without building two. Not a setting: a release that differs in more than its number is not that.
+const PROTOCOLS_VARIABLE: &str = "LAVANDIN_TEST_PROTOCOLS";
 
 /// What the process is in its cluster.
 #[derive(Clone, Debug)]
@@ -123,6 +127,20 @@ impl Resolved {
 }
 
 impl ServerConfig {
+    /// Takes over what a test wants the process to say that it speaks.
+    pub(crate) fn with_test_protocols(mut self, variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+        if let Some(text) = variable(PROTOCOLS_VARIABLE) {
+            let numbers = text.split_once('-').and_then(|(lowest, highest)| {
+                Some(Protocols { lowest: lowest.parse().ok()?, highest: highest.parse().ok()? })
+            });
+            let are_range = |range: &Protocols| (1..=range.highest).contains(&range.lowest);
+            self.cluster.settings.protocols = numbers.filter(are_range).with_context(|| {
+                format!("{PROTOCOLS_VARIABLE} is {text:?}, and not two numbers such as 1-2")
+            })?;
+        }
+        Ok(self)
+    }
+
     pub(crate) fn is_coordinator(&self) -> bool {
         self.cluster.settings.role == NodeRole::Coordinator
     }

@@ -139,6 +139,7 @@ fn of_cluster() -> Value {
                 "incarnation": {"type": "integer", "description": "Starts of it that the cluster knows"},
                 "protocol": {"type": "integer", "description": "The highest that its program speaks"},
                 "silent_seconds": {"type": "number", "nullable": true},
+                "last_error": sentence("Why it cannot be reached"),
             },
         },
     })

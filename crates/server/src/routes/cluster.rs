@@ -23,6 +23,7 @@ routes! { "cluster":
         required("meta_epoch", Form::Integer, "Rises with every change of the metadata"),
         required("bucket_count", Form::Integer, "Buckets of collections to come"),
         required("write_mirror_replicas", Form::Boolean, "Whether replicas take part in writes"),
+        required("protocol", Form::Integer, "The highest protocol that all members speak"),
         required("databases", Form::TextList, "The databases"),
         required("collections", Form::Object, "By database/collection; the first 1,000"),
         required("shard_groups", Form::ListOf("ShardGroup"), "The shard groups"),
@@ -56,6 +57,7 @@ async fn info(call: Call) -> Done {
         .with("write_mirror_replicas", &status.write_mirror_replicas)
         .with("detection_ms", &status.detection_ms)
         .with("min_in_sync", &status.min_in_sync)
+        .with("protocol", &status.protocol)
         .with("databases", &names)
         .with("collections", &collections(&catalogue))
         .with("shard_groups", &status.shard_groups)

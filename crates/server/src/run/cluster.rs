@@ -3,8 +3,8 @@
 use crate::config::ServerConfig;
 use crate::state_cache::StateCache;
 use lavandin_node::ClusterSettings;
-use lavandin_peer::Trust;
-use std::net::IpAddr;
+use lavandin_peer::{PROTOCOLS, Protocols, Trust};
+use std::net::{IpAddr, SocketAddr};
 
 /// Fills in what the configuration leaves to the address that is listened on.
 pub(super) fn prepare(config: &mut ServerConfig, ip: IpAddr) {
@@ -21,6 +21,15 @@ pub(super) fn prepare(config: &mut ServerConfig, ip: IpAddr) {
         }
         config.cluster.settings.advertised = Some(uri);
     }
+    let Protocols { lowest, highest } = config.cluster.settings.protocols;
+    if config.cluster.settings.protocols != PROTOCOLS {
+        tracing::warn!(
+            event = "test_protocols",
+            lowest,
+            highest,
+            "THIS PROCESS SAYS TO SPEAK WHAT IT MAY NOT SPEAK, as tests of upgrades want it; never on data that matters"
+        );
+    }
     if matches!(config.cluster.settings.trust, Trust::Loopback) && !ip.is_loopback() {
         let flag = if config.is_coordinator() { "--shard-api-key" } else { "--api-key" };
         tracing::warn!(
@@ -33,8 +42,9 @@ pub(super) fn prepare(config: &mut ServerConfig, ip: IpAddr) {
 }
 
 /// What the node is opened with.
-pub(super) fn settings(config: &ServerConfig) -> ClusterSettings {
+pub(super) fn settings(config: &ServerConfig, listening: SocketAddr) -> ClusterSettings {
     let mut settings = config.cluster.settings.clone();
+    settings.listening = Some(listening);
     let cache = config.cluster.state_file.as_deref().map(StateCache::read).unwrap_or_default();
     for uri in cache.nodes {
         if !settings.contacts.contains(&uri) {

@@ -78,7 +78,7 @@ async fn a_coordinator_knows_its_address_and_the_nodes_of_its_cache() {
     ];
     let mut config = config(&folder.path().join("data"), &flags);
     cluster::prepare(&mut config, [0, 0, 0, 0].into());
-    let settings = options_of(&config).cluster;
+    let settings = options_of(&config, ([127, 0, 0, 1], 7637).into()).cluster;
     assert_eq!(settings.advertised.as_deref(), Some("http://127.0.0.1:7655"));
     assert_eq!(settings.contacts, ["http://127.0.0.1:1", "http://127.0.0.1:2"]);
     assert_eq!(settings.owners, ["http://127.0.0.1:1"]);

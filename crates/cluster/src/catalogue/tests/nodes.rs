@@ -51,6 +51,79 @@ fn a_layout_forms_once_and_its_nodes_take_their_seats() {
     assert_eq!(third.id, node(3));
 }
 
+/// A cluster of one, with a collection, which was told its address.
+fn one_at(address: &str) -> Catalogue {
+    let mut catalogue = Catalogue::default();
+    let node = NodeSeed { id: node(1), store: StoreId::new(7), address: String::new() };
+    catalogue.apply(Command::FormCluster { cluster: ClusterId::new(1), node }).unwrap();
+    register(&mut catalogue, registration(7, address));
+    catalogue.apply(Command::CreateDatabase { name: "db".to_owned(), drop_if_exists: false }).unwrap();
+    catalogue
+}
+
+#[test]
+fn a_cluster_of_one_becomes_the_layout_that_it_is_a_primary_of() {
+    let mut catalogue = one_at("c:1");
+    register(&mut catalogue, NodeRegistration { role: NodeRole::Coordinator, ..registration(8, "k:1") });
+    let group_of = |name: &str, members: [u64; 2]| {
+        let (name, primary) = (name.to_owned(), node(members[0]));
+        GroupSeed { name, members: members.map(node).to_vec(), primary }
+    };
+    let options = ClusterOptions { owners: vec![node(3)], bucket_count: 7, ..ClusterOptions::default() };
+    let seed = LayoutSeed {
+        nodes: ["a:1", "b:1", "c:1", "d:1"].map(str::to_owned).to_vec(),
+        groups: vec![group_of("sg0", [1, 2]), group_of("sg1", [3, 4])],
+        options,
+        ..layout(1)
+    };
+    let before = group(&catalogue).clone();
+    let formed = Reply::Formed { cluster: ClusterId::new(1), group: GROUP };
+    for _ in 0..2 {
+        assert_eq!(catalogue.apply(Command::ExtendLayout(seed.clone())), Ok(formed.clone()));
+    }
+    let right = group(&catalogue);
+    assert_eq!((right.name.as_str(), right.primary, right.rf), ("sg1", node(1), 2), "it was sg0");
+    assert_eq!((right.epoch, &right.in_sync), (before.epoch, &before.in_sync), "it goes on serving");
+    let other = right.members[1];
+    assert_eq!((right.members[0], right.stale[&other]), (node(1), StaleReason::Added));
+    assert_eq!(catalogue.node(other).unwrap().address, "d:1");
+    let left = catalogue.group(GroupId::new(2)).unwrap();
+    assert_eq!((left.name.as_str(), left.epoch, left.members.len()), ("sg0", PrimaryEpoch::ZERO, 2));
+    assert_eq!(catalogue.node(left.primary).unwrap().address, "a:1");
+    assert_eq!((&catalogue.options().owners, catalogue.options().bucket_count), (&vec![node(1)], 7));
+    assert_eq!(catalogue.nodes().len(), 5);
+    assert_eq!(Catalogue::decode(&catalogue.encode()).unwrap(), catalogue, "the weights are right as well");
+    let joined = register(&mut catalogue, registration(9, "d:1"));
+    assert_eq!(joined.id, other);
+}
+
+#[test]
+fn a_layout_without_the_one_as_a_primary_is_refused_and_changes_nothing() {
+    let refused = |address: &str, seed: LayoutSeed| {
+        let mut catalogue = one_at(address);
+        let before = catalogue.clone();
+        let error = catalogue.apply(Command::ExtendLayout(seed)).unwrap_err();
+        assert_eq!(catalogue, before);
+        error
+    };
+    assert!(matches!(refused("elsewhere:1", layout(1)), CatalogueError::OutOfRange { .. }));
+    assert!(matches!(refused("b:1", layout(1)), CatalogueError::OutOfRange { .. }), "a replica");
+    assert_eq!(refused("a:1", layout(2)), CatalogueError::AlreadyFormed { cluster: ClusterId::new(1) });
+    let unknown = LayoutSeed {
+        groups: vec![GroupSeed { primary: node(1), members: vec![node(1), node(9)], name: "x".to_owned() }],
+        ..layout(1)
+    };
+    assert_eq!(refused("a:1", unknown), CatalogueError::NodeNotFound { node: node(9) });
+    let owners =
+        LayoutSeed { options: ClusterOptions { owners: vec![node(9)], ..Default::default() }, ..layout(1) };
+    assert_eq!(refused("a:1", owners), CatalogueError::NodeNotFound { node: node(9) });
+    let mut taken = one_at("a:1");
+    register(&mut taken, NodeRegistration { role: NodeRole::Coordinator, ..registration(8, "b:1") });
+    let error = taken.apply(Command::ExtendLayout(layout(1))).unwrap_err();
+    assert!(matches!(error, CatalogueError::AddressInUse { .. }));
+    assert_eq!(Catalogue::default().apply(Command::ExtendLayout(layout(1))), Err(CatalogueError::NotFormed));
+}
+
 #[test]
 fn what_a_node_says_of_itself_is_bounded() {
     let mut catalogue = three();

@@ -75,9 +75,7 @@ fn a_tail_that_was_cut_off_is_not_waited_for() {
 fn a_copy_says_how_far_it_is() {
     let copy = copy();
     apply(&copy, 7);
-    let need = |sequence| {
-        Need { applied_min: Applied { sequence, ..Applied::default() }, age_ms_max: None }
-    };
+    let need = |sequence| Need { applied_min: Applied { sequence, ..Applied::default() }, age_ms_max: None };
     assert!(copy.meets(Need::default()) && copy.meets(need(7)) && !copy.meets(need(8)));
 }
 
