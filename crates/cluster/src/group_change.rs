@@ -36,6 +36,14 @@ impl GroupInfo {
         if node == self.primary {
             return Err(GroupRefusal::IsPrimary { node });
         }
+        if reason == StaleReason::Damaged
+            && let Some(known) = self.stale.get_mut(&node)
+        {
+            return match std::mem::replace(known, reason) == reason {
+                true => Ok(false),
+                false => self.changed(),
+            };
+        }
         self.in_sync.remove(&node).ok_or(GroupRefusal::NotInSync { node })?;
         self.stale.insert(node, reason);
         self.changed()
@@ -53,7 +61,12 @@ impl GroupInfo {
             return Err(GroupRefusal::Suspect);
         }
         check_incarnation(node, joiner.incarnation, registered)?;
-        self.stale.remove(&node).ok_or(GroupRefusal::NotStale { node })?;
+        let reason = self.stale.remove(&node).ok_or(GroupRefusal::NotStale { node })?;
+        if reason == StaleReason::Damaged {
+            // It may have begun anew as the same incarnation: what it acknowledged before, and what its primary still
+            // knows of that, must not count.
+            self.epoch = self.epoch.next();
+        }
         self.joiner = Some(joiner);
         self.changed()
     }

@@ -5,10 +5,14 @@
 //! compare-and-sets on [`Revision`]: `epoch` names the session of one primary and rises with each promotion and each
 //! restart of a primary, `version` rises with every change. Neither ever falls.
 //!
+//! A copy that is stale because it is *damaged* may be thrown away by its node, which then begins with an empty one as the
+//! same incarnation. Nowhere else a copy loses what it acknowledged without another incarnation, so its admission begins
+//! another epoch in that one's place.
+//!
 //! | Command | Effect on the member |
 //! |---|---|
-//! | `ShrinkGroup` | in sync, not the primary → stale (`missed_write`, or as given) |
-//! | `AddJoiner` | stale → joining, at the registered incarnation |
+//! | `ShrinkGroup` | in sync, not the primary → stale (`missed_write`, or as given); stale → stale (`damaged`) |
+//! | `AddJoiner` | stale → joining, at the registered incarnation; another epoch begins if it was `damaged` |
 //! | `DropJoiner` | joining → stale (`missed_write`) |
 //! | `GrowGroup` | joining → in sync, if the incarnation is still the registered one |
 //! | `Promote` | in sync → primary; the old primary → stale (`former_primary`) |

@@ -205,6 +205,11 @@ fn sequences(directory: &dyn Directory) -> Result<Vec<SequenceNumber>, GroupErro
     Ok(sequences)
 }
 
+/// The names of the files.
+pub(crate) fn names(directory: &dyn Directory) -> Result<Vec<String>, GroupError> {
+    Ok(sequences(directory)?.into_iter().map(file_name).collect())
+}
+
 fn file_name(sequence: SequenceNumber) -> String {
     format!("{PREFIX}{:016x}", sequence.get())
 }

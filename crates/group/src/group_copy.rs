@@ -24,6 +24,7 @@ use crate::consumer::Consumer;
 use crate::epoch_table::EpochTable;
 use crate::error::GroupError;
 use crate::log::Log;
+use crate::log_check::LogCheck;
 use crate::position::Position;
 use crate::promise;
 use crate::record::{RECORD_HEADER_BYTES, Record};
@@ -333,6 +334,12 @@ impl<C: Consumer> GroupCopy<C> {
     /// them. `None` if the log does not reach back so far.
     pub fn read(&mut self, from: SequenceNumber, bytes_max: usize) -> Result<Option<Shipment>, GroupError> {
         self.log.read(from, bytes_max)
+    }
+
+    /// A check of what the log holds on the disk.
+    pub fn log_check(&self) -> Result<LogCheck, GroupError> {
+        let reader = self.log.wal.first().map(|first| self.log.wal.read_from(first)).transpose()?;
+        Ok(LogCheck::new(self.options.group, reader))
     }
 
     /// Keeps the records from `pin` on in the log, whatever checkpoints are made; within `pinned_bytes_max`.

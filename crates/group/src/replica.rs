@@ -31,6 +31,9 @@ pub enum Output<O> {
     ReignEnded,
     /// Get a snapshot from that copy and install it, or say that it failed.
     FetchSnapshot { from: NodeId },
+    /// A part of the log that another copy needs is damaged. It counts as gone: that copy needs a snapshot, as of a
+    /// checkpoint behind it.
+    LogDamaged(GroupError),
 }
 
 /// Why a request was not staged. Nothing of it was logged.
@@ -264,7 +267,13 @@ impl<C: Consumer> Replica<C> {
     /// Sends every copy what its window has room for.
     fn ship(&mut self, now: u64) -> Result<(), GroupError> {
         while let Some((to, from, bytes_max)) = self.replicator.next_shipment(log_state(&self.copy)) {
-            let shipment = self.copy.read(from, bytes_max)?;
+            let shipment = match self.copy.read(from, bytes_max) {
+                Err(error) if error.code() == ErrorCode::DataCorrupt => {
+                    self.outputs.push(Output::LogDamaged(error));
+                    None
+                }
+                read => read?,
+            };
             let Some(message) = self.replicator.shipped(to, shipment.as_ref(), now) else { break };
             let records = shipment.map(|shipment| shipment.records).unwrap_or_default();
             self.outputs.push(Output::Send { to, message, records });

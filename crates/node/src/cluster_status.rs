@@ -65,6 +65,8 @@ pub struct GroupStatus {
     pub primary_epoch: u64,
     /// The primary's copy goes once enough others are in sync; another one is promoted first.
     pub primary_leaving: bool,
+    /// What is wrong with the primary's copy, or with its node.
+    pub primary_error: Option<String>,
     /// All other copies.
     pub replicas: Vec<ReplicaStatus>,
     /// Copies that hold every acknowledged write, the primary among them.

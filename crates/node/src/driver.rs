@@ -7,20 +7,22 @@
 //! a caller that went away (or a crash) left undone between the two is caught up with now and then.
 //!
 //! - `events`: what it is told; `requests`: staging; `replication`: news of other copies and of the metadata, and what
-//!   is committed; `confirming`: reads that trust no clock; `yielding`: handing over; `housekeeping`: checkpoints, jobs,
-//!   the end.
+//!   is committed; `confirming`: reads that trust no clock; `yielding`: handing over; `resigning`: doing so because of
+//!   damage; `housekeeping`: checkpoints, jobs, the end.
 
 mod confirming;
 mod events;
 mod housekeeping;
 mod replication;
 mod requests;
+mod resigning;
 mod yielding;
 
 pub(crate) use confirming::{Confirmed, Confirming};
 pub(crate) use events::{Answer, Event, Links, News, Outside, Reserved};
 pub(crate) use housekeeping::CheckpointState;
 pub(crate) use requests::Alignment;
+pub(crate) use resigning::Resigning;
 pub(crate) use yielding::Yielding;
 
 use crate::clock::Clock;
@@ -76,6 +78,7 @@ pub(crate) struct Driver {
     pub confirming: Confirming,
     pub reservations: Reservations,
     pub yielding: Yielding,
+    pub resigning: Option<Resigning>,
     pub alignment: Alignment,
     /// Requests that wait for being committed.
     pub waiting: BTreeMap<SequenceNumber, Vec<Waiting>>,
@@ -122,6 +125,7 @@ impl Driver {
             }
             self.catch_up_with_news();
             self.settle();
+            self.keep_resigning();
             round.later.into_iter().for_each(|event| self.handle(event));
             while let Ok(done) = self.results.try_recv() {
                 self.job_done(done);

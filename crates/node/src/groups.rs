@@ -1,5 +1,6 @@
 //! Groups as callers see them: the copies on this node, and several of them asked at once.
 
+mod ailment;
 mod call_codec;
 mod copy_folders;
 mod group;
@@ -17,6 +18,7 @@ mod serving;
 pub(crate) mod two_nodes;
 mod view;
 
+pub(crate) use ailment::Ailment;
 pub(crate) use group::{Group, brief, named};
 pub(crate) use group_call::{GroupAnswer, GroupCall};
 pub(crate) use group_host::{GroupHost, Part};

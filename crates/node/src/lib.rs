@@ -10,6 +10,7 @@
 //! HTTP and JSON (`server`, `wire`).
 
 mod allotment;
+mod checking;
 mod clock;
 mod cluster_settings;
 mod cluster_status;
@@ -69,6 +70,7 @@ pub use lavandin_shard::{
 };
 pub use lavandin_storage::Durability;
 pub use members::{MemberChange, MembersChanged};
+pub use membership::RepairStatistics;
 pub use node::Node;
 pub use node_statistics::{CollectionStatistics, FeedStatistics, JobStatistics, NodeStatistics};
 pub use options::{CallContext, Limits, NodeOptions};

@@ -1,6 +1,7 @@
 //! How the cluster stands, and other nodes' connections: what a member of a cluster offers besides its data.
 
 use crate::cluster_status::ClusterStatus;
+use crate::membership::RepairStatistics;
 use crate::node::Node;
 use lavandin_peer::{Class, ConnectionError};
 use lavandin_types::NodeId;
@@ -51,6 +52,11 @@ impl Node {
     /// How the cluster stands as the leader of the metadata knows it; as this node knows it, where none answers in time.
     pub async fn cluster_status(&self, timeout: Duration) -> ClusterStatus {
         self.membership.leader_status(timeout).await
+    }
+
+    /// What became of copies here that were out of order.
+    pub fn repair_statistics(&self) -> RepairStatistics {
+        self.membership.repair_statistics()
     }
 
     /// How the cluster stands as far as this node knows without asking another.

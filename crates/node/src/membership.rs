@@ -11,8 +11,8 @@
 //!
 //! - `registration`: the start of a node; `heartbeats`: the lease; `supervision`: what the leader of the metadata does;
 //!   `founding`: what a coordinator does where there is no cluster yet; `adoption`: taking in a node; `answers`: what other
-//!   nodes are answered; `departures`: handing over before a stop, and copies that go; `status`: how the cluster stands;
-//!   `links`: what the groups' threads leave to others.
+//!   nodes are answered; `departures`: handing over before a stop, and copies that go; `repairs`: copies that are damaged;
+//!   `status`: how the cluster stands; `links`: what the groups' threads leave to others.
 //!
 //! Invariants: no copy hears of the metadata before its node is registered; a lease counts only once the metadata that
 //! the leader had when it granted it is applied here; whoever leads the metadata decides only while it surely leads.
@@ -24,6 +24,7 @@ mod founding;
 mod heartbeats;
 mod links;
 mod registration;
+mod repairs;
 mod status;
 mod supervision;
 
@@ -40,6 +41,8 @@ use lavandin_peer::PeerIdentity;
 use lavandin_storage::Directory;
 use lavandin_types::GroupId;
 pub(crate) use links::GroupLinks;
+pub use repairs::RepairStatistics;
+use repairs::Repairs;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +78,7 @@ pub(crate) struct Membership {
     /// A heartbeat is due at once.
     beat_now: Notify,
     departures: Departures,
+    repairs: Arc<Repairs>,
 }
 
 /// What a membership is made of.
@@ -112,6 +116,7 @@ impl Membership {
             extended: AtomicBool::new(false),
             beat_now: Notify::new(),
             departures: Departures::default(),
+            repairs: Arc::default(),
         })
     }
 
@@ -119,6 +124,7 @@ impl Membership {
     pub(crate) fn start(self: &Arc<Self>, runtime: &Handle) {
         self.spawn(runtime, |this| async move { this.follow_metadata().await });
         self.spawn(runtime, |this| async move { this.send_heartbeats().await });
+        self.spawn(runtime, |this| async move { this.keep_copies_whole().await });
         self.spawn(runtime, |this| async move { this.supervise().await });
         if self.settings.role == NodeRole::Coordinator && self.identity.seat.is_none() {
             self.spawn(runtime, |this| async move { this.found_or_join().await });
@@ -214,16 +220,14 @@ impl Membership {
         self.peers.retain(|address| known.iter().any(|(_, uri)| host_and_port(uri) == address));
         let groups: Vec<GroupId> = catalogue.groups_of(part.node).map(|group| group.id).collect();
         self.let_go(&catalogue, &groups);
-        let is_missing =
-            |group: &GroupId| self.groups.get(*group).is_none() && !self.departures.holds(*group);
+        let is_missing = |group: &GroupId| {
+            let held = self.departures.holds(*group) || self.repairs.holds(*group);
+            self.groups.get(*group).is_none() && !held
+        };
         let missing: Vec<GroupId> = groups.iter().copied().filter(is_missing).collect();
         let mut opened = Ok(());
         if !missing.is_empty() {
-            let host = Arc::clone(&self.groups);
-            let open = move || missing.into_iter().try_for_each(|group| host.start(group, part).map(drop));
-            opened = tokio::task::spawn_blocking(open)
-                .await
-                .unwrap_or(Err(NodeError::Internal("opening a group panicked")));
+            opened = self.open_copies(missing, part).await;
         }
         for group in groups {
             if let (Some(local), Some(view)) = (self.groups.get(group), view_of(&catalogue, group)) {
@@ -232,6 +236,25 @@ impl Membership {
         }
         self.ask_to_yield(&catalogue, part);
         opened
+    }
+
+    /// One that cannot be opened keeps no other from being so. The first failure.
+    async fn open_copies(&self, missing: Vec<GroupId>, part: Part) -> Result<(), NodeError> {
+        let (host, repairs) = (Arc::clone(&self.groups), Arc::clone(&self.repairs));
+        let open = move || {
+            let mut first = Ok(());
+            for group in missing {
+                let opened = host.start(group, part).map(drop);
+                if !matches!(opened, Err(NodeError::Stopping)) {
+                    repairs.note_opening(group, opened.as_ref().copied());
+                }
+                first = first.and(opened);
+            }
+            first
+        };
+        tokio::task::spawn_blocking(open)
+            .await
+            .unwrap_or(Err(NodeError::Internal("opening a group panicked")))
     }
 
     /// Another process registered on this node's store, or a late message of an earlier start did.

@@ -4,7 +4,7 @@
 //! another one then, which goes on where this one ended.
 
 use crate::driver::News;
-use crate::groups::{GroupHost, LocalGroup};
+use crate::groups::{Ailment, GroupHost, LocalGroup};
 use crate::options::CallContext;
 use crate::peers::{Peers, method};
 use crate::snapshots::{Offer, Receiver, Request, SnapshotError, SnapshotSource, Standing};
@@ -78,10 +78,24 @@ impl Rebuilding {
         let fetched = receiver.fetch(standing).await;
         local.rebuild.end();
         if let Err(error) = &fetched {
+            self.make_space(group, error).await;
             tracing::warn!(event = "rebuild_failed", %group, %from, %error, "fetching a snapshot failed; it is tried again");
             tokio::time::sleep(FAILURE_PAUSE).await;
         }
         drop(local.news.send(News::Snapshot(fetched.map(Box::new))));
+    }
+
+    /// What was kept of a damaged copy for a look takes space that another one needs.
+    async fn make_space(&self, group: GroupId, error: &SnapshotError) {
+        let SnapshotError::Storage(error) = error else { return };
+        let groups = self.groups.get().and_then(Weak::upgrade);
+        let Some(groups) =
+            groups.filter(|_| matches!(Ailment::of(&error.clone().into()), Ailment::NoSpace(_)))
+        else {
+            return;
+        };
+        // Where it cannot be removed there is no less space than before.
+        drop(tokio::task::spawn_blocking(move || groups.discard_aside(group)).await);
     }
 
     async fn ask(&self, node: NodeId, request: Bytes) -> Result<Bytes, SnapshotError> {

@@ -2,15 +2,16 @@
 //!
 //! Each in-sync copy sums its live records up, collection by collection, from the rows themselves. Copies go on while they
 //! are asked, so what they have at different operations is asked for again, a few times. Every hour each primary does so
-//! for its groups by itself; the sums read every record, so that they also find rows that have changed where they lie.
+//! for its groups by itself; a copy reads all that it holds for it (`checking`), so that it also finds bytes that have
+//! changed where they lie.
 //!
-//! A replica that finds its own rows damaged says so in its heartbeats, and is taken out of the in-sync set.
-//!
-//! Deliberately absent: repair. A copy that differs has applied the log wrongly or has lost bytes; which of two is right
-//! is for a person to say, who removes the wrong one's data and has it rebuilt.
+//! A copy that finds itself damaged is rebuilt (`membership::repairs`), and so is one replica of a group that differs from
+//! the primary, which its callers see: it has applied the log wrongly, or the primary has. Where more than one differ the
+//! primary may be the one that is wrong, which is for a person to say.
 
+use crate::checking::NO_COLLECTION;
 use crate::error::NodeError;
-use crate::groups::{GroupAnswer, GroupCall, LocalGroup, Router};
+use crate::groups::{GroupAnswer, GroupCall, Router};
 use crate::node::Node;
 use crate::options::CallContext;
 use futures_util::future::join_all;
@@ -28,7 +29,7 @@ const ROUNDS_MAX: usize = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 const INTERVAL: Duration = Duration::from_secs(3600);
 /// What the hourly comparison of one group may take.
-const PATIENCE: Duration = Duration::from_secs(600);
+const PATIENCE: Duration = Duration::from_secs(3000);
 
 /// What a copy holds, collection by collection.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,7 +38,14 @@ pub(crate) struct Digests {
     pub damaged: Vec<DamagedCollection>,
 }
 
-/// A collection whose records cannot be read, or are not those that its operations made.
+impl Digests {
+    fn collections(&self) -> usize {
+        let damaged = self.damaged.iter().filter(|damaged| damaged.collection != NO_COLLECTION);
+        self.digests.len() + damaged.count()
+    }
+}
+
+/// A collection whose records cannot be read, or are not those that its operations made; or what belongs to none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DamagedCollection {
     pub collection: CollectionId,
@@ -116,48 +124,46 @@ pub(crate) async fn keep_comparing(router: Weak<Router>) {
     }
 }
 
-impl LocalGroup {
-    /// What this copy holds.
-    pub(crate) async fn digests(&self, context: &CallContext) -> Result<Digests, NodeError> {
-        let views = self.shard.views();
-        let bytes = views.iter().map(|(_, view)| view.statistics().bytes).sum();
-        let run = move || {
-            let mut all = Digests::default();
-            for (collection, view) in views {
-                match Digest::of(collection, &view) {
-                    Ok(digest) => all.digests.push(digest),
-                    Err(damage) => {
-                        let reason = damage.to_string();
-                        all.damaged.push(DamagedCollection { collection, reason });
-                    }
-                }
-            }
-            all
-        };
-        let all = self.pool.run(context, bytes, run).await?;
-        if !all.damaged.is_empty() {
-            self.serving.show_damaged();
-        }
-        Ok(all)
-    }
-}
-
 impl Router {
-    /// Compares the groups that this node leads, one after the other.
+    /// Compares the groups that this node leads, one after the other, and checks its other copies that no primary asks.
     pub(crate) async fn verify_own(&self, patience: Duration) {
         let catalogue = self.metadata.catalogue();
-        let own = catalogue.groups().filter(|group| group.primary == self.node && group.in_sync.len() > 1);
-        for id in own.map(|group| group.id) {
-            let Some(verdict) = self.verify(&CallContext::new(patience), id).await else { continue };
-            let wrong = |copy: &&CopyVerdict| matches!(copy.verdict, Verdict::Differs | Verdict::Damaged);
-            for copy in verdict.copies.iter().filter(wrong) {
-                self.divergences.fetch_add(1, Ordering::Relaxed);
-                tracing::error!(
-                    event = "copies_differ", group = %verdict.group, node = copy.node, uri = %copy.uri,
-                    verdict = ?copy.verdict, collections = ?copy.collections, reason = copy.reason.as_deref(),
-                    "a copy of the group does not hold what it should"
-                );
+        for group in catalogue.groups_of(self.node) {
+            if group.primary == self.node {
+                self.verify_led(group.id, patience).await;
+            } else if !group.in_sync.contains_key(&self.node)
+                && let Some(local) = self.host.get(group.id)
+                && let Err(error) = local.digests(&CallContext::new(patience)).await
+            {
+                tracing::debug!(group = %group.id, %error, "a copy could not be checked");
             }
+        }
+    }
+
+    async fn verify_led(&self, id: GroupId, patience: Duration) {
+        let context = CallContext::new(patience);
+        let Some(verdict) = self.verify(&context, id).await else { return };
+        let wrong = |copy: &&CopyVerdict| matches!(copy.verdict, Verdict::Differs | Verdict::Damaged);
+        for copy in verdict.copies.iter().filter(wrong) {
+            self.divergences.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(
+                event = "copies_differ", group = %verdict.group, node = copy.node, uri = %copy.uri,
+                verdict = ?copy.verdict, collections = ?copy.collections, reason = copy.reason.as_deref(),
+                "a copy of the group does not hold what it should"
+            );
+        }
+        let mut differing = verdict.copies.iter().filter(|copy| copy.verdict == Verdict::Differs);
+        if let (Some(copy), None) = (differing.next(), differing.next()) {
+            self.doubt(&context, id, NodeId::new(copy.node)).await;
+        }
+    }
+
+    /// Tells a replica that it does not hold what the primary does.
+    async fn doubt(&self, context: &CallContext, id: GroupId, node: NodeId) {
+        let catalogue = self.metadata.catalogue();
+        let Some(info) = catalogue.group(id).filter(|info| info.primary != node) else { return };
+        if let Err(error) = self.ask_one_copy(context, node, info, &GroupCall::Doubt).await {
+            tracing::warn!(group = %id, %node, %error, "a copy that differs could not be told");
         }
     }
 
@@ -186,7 +192,8 @@ impl Router {
             settled.insert(info.primary, Found::of_primary(&primary));
             settled.extend(answers.map(|(node, theirs)| (node, Found::of(&primary, theirs))));
             open.retain(|node| settled.get(node).is_none_or(Found::is_open));
-            if open.is_empty() {
+            // With a damaged primary nothing can be compared.
+            if open.is_empty() || !primary.damaged.is_empty() {
                 break;
             }
         }
@@ -198,7 +205,7 @@ impl Router {
             .collect();
         Some(GroupVerdict {
             group: info.name.clone(),
-            collections: primary.digests.len() + primary.damaged.len(),
+            collections: primary.collections(),
             records: primary.digests.iter().map(|digest| digest.records).sum(),
             copies,
         })
@@ -269,6 +276,9 @@ impl Found {
             }
         };
         let name = |id: CollectionId| {
+            if id == NO_COLLECTION {
+                return "log".to_owned();
+            }
             let known = catalogue.collection_by_id(id);
             known.map_or_else(|_| id.to_string(), |info| format!("{}/{}", info.database, info.name))
         };

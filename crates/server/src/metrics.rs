@@ -188,6 +188,18 @@ fn of_node(text: &mut Text, app: &App) {
         "Copies that the hourly comparisons of this node's groups found wrong",
         app.node.divergences(),
     );
+    let repairs = app.node.repair_statistics();
+    text.gauge(
+        "copies_out_of_order",
+        "Copies here that are damaged, failed or cannot be opened",
+        repairs.ailing,
+    );
+    text.counter("copies_failed_total", "Copies here that began to be out of order", repairs.failed);
+    text.counter(
+        "copies_started_over_total",
+        "Damaged copies here that were set aside, to be rebuilt from others",
+        repairs.started_over,
+    );
     of_jobs(text, &node.jobs);
 }
 

@@ -129,10 +129,7 @@ impl Running {
     /// Finishes what is under way, closes the node and opens it again on its directory. The port stays taken: whoever
     /// connects meanwhile waits.
     async fn reopen(self) -> Result<Self> {
-        tracing::info!(
-            event = "adopted",
-            "a cluster has adopted this node, which is opened again as its member"
-        );
+        tracing::info!(event = "reopening", "this node is closed and opened again within its process");
         let (config, listener) = (self.app.config.clone(), Arc::clone(&self.listener));
         self.close().await?;
         let until = Instant::now() + config.stop_timeout;

@@ -11,6 +11,7 @@ use lavandin_group::MultisetHash;
 use lavandin_types::{CollectionId, RecordIdRef, SequenceNumber};
 use lavandin_vector::block::Row;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 /// A collection's live records, in few bytes.
@@ -36,20 +37,56 @@ pub struct Comparison {
 impl Digest {
     /// Reads every live record of the view.
     pub fn of(collection: CollectionId, view: &View) -> Result<Self, Damage> {
-        view.verify()?;
-        let mut hash = MultisetHash::default();
-        let mut records = 0;
-        for segment in &view.segments {
-            for row in (0..segment.len).filter(|row| segment.is_live(*row)) {
-                hash.add(row_hash(&segment.rows, row));
-                records += 1;
-            }
+        let mut sum = DigestSum::new(collection, Arc::new(view.clone()));
+        while sum.add(u64::MAX)?.is_some() {}
+        sum.finish()
+    }
+}
+
+/// A digest that is being summed up, some rows at a time: for who must not read everything at once.
+pub struct DigestSum {
+    collection: CollectionId,
+    view: Arc<View>,
+    /// Where to go on.
+    segment: usize,
+    row: u32,
+    hash: MultisetHash,
+    records: u64,
+}
+
+impl DigestSum {
+    pub fn new(collection: CollectionId, view: Arc<View>) -> Self {
+        Self { collection, view, segment: 0, row: 0, hash: MultisetHash::default(), records: 0 }
+    }
+
+    /// Reads about `bytes_max` bytes of rows; how many it read, `None` behind the last one.
+    pub fn add(&mut self, bytes_max: u64) -> Result<Option<u64>, Damage> {
+        if let Some(damage) = &self.view.damage {
+            return Err(damage.clone());
         }
+        let Some(segment) = self.view.segments.get(self.segment) else { return Ok(None) };
+        segment.rows.verify()?;
+        let row_bytes = (segment.rows.bytes(segment.len) / u64::from(segment.len.max(1))).max(1);
+        let rows = u32::try_from(bytes_max / row_bytes).unwrap_or(u32::MAX).max(1);
+        let end = self.row.saturating_add(rows).min(segment.len);
+        for row in (self.row..end).filter(|row| segment.is_live(*row)) {
+            self.hash.add(row_hash(&segment.rows, row));
+            self.records += 1;
+        }
+        let read = u64::from(end - self.row) * row_bytes;
+        (self.segment, self.row) =
+            if end < segment.len { (self.segment, end) } else { (self.segment + 1, 0) };
+        Ok(Some(read))
+    }
+
+    /// Once there is nothing to add.
+    pub fn finish(self) -> Result<Digest, Damage> {
+        let Self { collection, view, hash, records, .. } = self;
         if hash.get() != view.digest.get() || records != view.live {
             let what = "its records are not those that its operations made";
             return Err(Damage::new(&format!("of collection {collection}"), what));
         }
-        Ok(Self { collection, sequence: view.sequence, records, hash: hash.get() })
+        Ok(Digest { collection, sequence: view.sequence, records, hash: hash.get() })
     }
 }
 

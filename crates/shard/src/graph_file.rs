@@ -8,13 +8,20 @@ use crate::folder::SegmentFolder;
 use crate::jobs::JobContext;
 use crate::schema::IndexSpec;
 use crate::sealed::Sealed;
+use crate::segment_file::Parts;
 use lavandin_storage::{Directory, Region, StorageError};
 use lavandin_vector::graph::{GraphBuilder, GraphRef, Parameters};
 use std::sync::Arc;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// Bytes of a graph's header (docs/formats/graph.md), which holds the checksum of the rest.
+pub(crate) const GRAPH_HEADER_BYTES: usize = 128;
 
 /// A mapped graph.
 pub(crate) struct GraphFile {
     region: Region,
+    /// Of the header, as it was when the file was mapped.
+    header_hash: u64,
 }
 
 /// A graph whose links a new one starts from: row `i` of it is row `new_rows[i]` of the new segment.
@@ -31,7 +38,14 @@ impl GraphFile {
         if graph.rows() != sealed.rows || graph.dim() != sealed.dim {
             return Err(Damage::new(&name, "it belongs to another segment"));
         }
-        Ok(Self { region })
+        let header_hash = xxh3_64(&region[..GRAPH_HEADER_BYTES]);
+        Ok(Self { region, header_hash })
+    }
+
+    /// All that the file holds.
+    pub(crate) fn parts(&self) -> Parts {
+        let (header, body) = (0..GRAPH_HEADER_BYTES, GRAPH_HEADER_BYTES..self.region.len());
+        vec![(vec![header], self.header_hash), (vec![body], self.graph().body_hash())]
     }
 
     pub(crate) fn bytes(&self) -> u64 {

@@ -17,6 +17,7 @@ mod collection;
 mod digest;
 mod engine;
 mod error;
+mod file_check;
 mod filter_cache;
 mod filtering;
 mod folder;
@@ -42,8 +43,9 @@ mod stored_set;
 mod view;
 
 pub use checkpoint::with_folder;
-pub use digest::{Comparison, Digest, compare};
+pub use digest::{Comparison, Digest, DigestSum, compare};
 pub use error::{Damage, ReadError, Rejection};
+pub use file_check::FileCheck;
 pub use filtering::{FieldKinds, check_filter, field_kinds};
 pub use folder::{remove_segment_folder, segment_folder, segment_folders};
 pub use jobs::{Job, JobContext, JobResult};

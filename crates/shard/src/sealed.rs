@@ -15,19 +15,19 @@
 
 use crate::error::Damage;
 use crate::filter_cache::FilterCache;
-use crate::folder::SegmentFolder;
+use crate::folder::{SegmentFolder, graph_file_name};
 use crate::graph_file::GraphFile;
 use crate::id_table;
 use crate::schema::IndexSpec;
-use crate::segment_file::{Header, Section, Sections};
+use crate::segment_file::{Header, Parts, Section, Sections};
 use lavandin_filter::Columns;
 use lavandin_storage::Region;
 use lavandin_types::{ElementType, RecordIdRef, SegmentId};
 use lavandin_vector::block::{Block, Codes, Elements, Row};
 use lavandin_vector::codes::{CodeMeta, stride_for};
 use lavandin_vector::fields::SealedFields;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// One sealed segment, shared by every view that holds it.
 pub(crate) struct Sealed {
@@ -204,6 +204,25 @@ impl Sealed {
     pub(crate) fn find(&self, id: RecordIdRef<'_>, mut accept: impl FnMut(u32) -> bool) -> Option<u32> {
         id_table::candidates(self.cast::<u32>(Section::IdTable), id_table::hash_id(id))
             .find(|row| *row < self.rows && self.id(*row) == id && accept(*row))
+    }
+
+    /// The file's path, and all that it holds.
+    pub(crate) fn file_parts(&self) -> (&str, Parts) {
+        (&self.path, self.sections.parts())
+    }
+
+    /// The path of its graph's file.
+    pub(crate) fn graph_path(&self) -> String {
+        let folder = self.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        format!("{folder}/{}", graph_file_name(self.id))
+    }
+
+    /// Lets go of a graph whose file was found damaged, if it is the present one: a job builds another.
+    pub(crate) fn drop_graph(&self, damaged: &Arc<GraphFile>) {
+        let present = self.graph.load_full();
+        if present.is_some_and(|present| Arc::ptr_eq(&present, damaged)) {
+            self.graph.store(None);
+        }
     }
 
     /// Bytes of the file.

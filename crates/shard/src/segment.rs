@@ -85,6 +85,14 @@ impl Rows {
         }
     }
 
+    /// Bytes of the file, or of the first `len` rows in memory.
+    pub(crate) fn bytes(&self, len: u32) -> u64 {
+        match self {
+            Self::Growing(rows) => rows.bytes(len),
+            Self::Sealed(rows) => rows.bytes(),
+        }
+    }
+
     /// Checks what a sealed segment has not checked yet.
     pub(crate) fn verify(&self) -> Result<(), Damage> {
         match self {

@@ -57,9 +57,16 @@ pub(crate) struct Header {
     pub element: ElementType,
 }
 
+/// What a file holds: places that one XXH3-64 covers, one after the other, and that.
+pub(crate) type Parts = Vec<(Vec<Range<usize>>, u64)>;
+
 /// Where the sections lie, and their checksums.
 pub(crate) struct Sections {
     entries: [(Range<usize>, u64); SECTION_COUNT],
+    /// Header and table, and their checksum.
+    frame: ([Range<usize>; 2], u64),
+    /// The footer's place and checksum.
+    footer: (Range<usize>, u64),
 }
 
 impl Sections {
@@ -92,7 +99,17 @@ impl Sections {
             }
             entries[index] = (offset..end, word(entry, 3)?);
         }
-        Some((Header::decode(header_bytes)?, Self { entries }))
+        let frame = ([0..HEADER_BYTES, table_offset..table_end], frame_hash(header_bytes, table));
+        let footer = (table_end..file.len(), xxh3_64(footer));
+        Some((Header::decode(header_bytes)?, Self { entries, frame, footer }))
+    }
+
+    /// All that the file holds, as it was when it was read.
+    pub(crate) fn parts(&self) -> Parts {
+        let sections = self.entries.iter().map(|(range, hash)| (vec![range.clone()], *hash));
+        let (frame, footer) =
+            ((self.frame.0.to_vec(), self.frame.1), (vec![self.footer.0.clone()], self.footer.1));
+        sections.chain([frame, footer]).collect()
     }
 
     /// Header, table and footer, which hold the checksums of all that is read; `None` if they are not intact.

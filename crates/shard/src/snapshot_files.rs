@@ -11,6 +11,7 @@
 use crate::checkpoint::Parsed;
 use crate::error::Damage;
 use crate::folder::{SegmentFolder, graph_file_name, rows_file_name, segment_folder};
+use crate::graph_file::GRAPH_HEADER_BYTES;
 use crate::segment_file::Sections;
 use lavandin_storage::{Directory, Region};
 use lavandin_types::{SegmentId, SequenceNumber};
@@ -18,9 +19,6 @@ use lavandin_vector::graph::GraphRef;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
-
-/// Bytes of a graph's header (docs/formats/graph.md), which holds the checksum of the rest.
-const GRAPH_HEADER_BYTES: usize = 128;
 
 /// What a file of a segment is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

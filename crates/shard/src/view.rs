@@ -80,16 +80,13 @@ impl View {
             ..Statistics::default()
         };
         for segment in &self.segments {
-            match &segment.rows {
-                Rows::Growing(rows) => all.bytes += rows.bytes(segment.len),
-                Rows::Sealed(rows) => {
-                    all.bytes += rows.bytes();
-                    if let Some(graph) = &*rows.graph.load() {
-                        all.bytes += graph.bytes();
-                        all.index_bytes += graph.bytes();
-                        all.indexed_rows += u64::from(rows.rows);
-                    }
-                }
+            all.bytes += segment.rows.bytes(segment.len);
+            if let Rows::Sealed(rows) = &segment.rows
+                && let Some(graph) = &*rows.graph.load()
+            {
+                all.bytes += graph.bytes();
+                all.index_bytes += graph.bytes();
+                all.indexed_rows += u64::from(rows.rows);
             }
         }
         all

@@ -2,7 +2,8 @@
 //!
 //! 1. Its primary is down, reports damage or yields: promote the best other in-sync copy that is up.
 //! 2. It is suspect: if all copies are up and none holds more than the primary, lift the suspicion; else wait.
-//! 3. An in-sync replica reports damage, or its node goes down: shrink.
+//! 3. An in-sync replica reports damage, or its node goes down: shrink. A stale one that reports damage is marked as
+//!    such, so that its node may begin anew.
 //! 4. The joining copy is down, damaged or leaving: drop it.
 //! 5. Fewer copies than wanted are in sync: let the stale copy join that holds most.
 //! 6. Enough copies are in sync: remove those that are leaving.
@@ -65,6 +66,7 @@ impl View<'_> {
             return None;
         }
         self.lost_replica(group)
+            .or_else(|| self.damaged_stale(group))
             .or_else(|| self.failed_joiner(group))
             .or_else(|| self.next_joiner(group))
             .or_else(|| self.departure(group))
@@ -96,7 +98,8 @@ impl View<'_> {
 
     fn suspicion(&self, group: &GroupInfo) -> Option<Command> {
         let primary = group.primary;
-        let last = self.report(group, primary).map(|_| self.position(group, primary))?;
+        let whole = self.report(group, primary).filter(|report| !report.damaged);
+        let last = whole.map(|_| self.position(group, primary))?;
         let holds_nothing =
             |node: &NodeId| matches!(group.stale.get(node), Some(StaleReason::Added | StaleReason::NewStore));
         let holds_no_more =
@@ -118,6 +121,16 @@ impl View<'_> {
         };
         let expected = group.revision();
         Some(Command::ShrinkGroup { group: group.id, expected, remove, reason })
+    }
+
+    /// Not where the primary is damaged too: what the copy holds may be needed yet.
+    fn damaged_stale(&self, group: &GroupInfo) -> Option<Command> {
+        let marked = |reason: &StaleReason| *reason == StaleReason::Damaged;
+        let mut stale = group.stale.iter().filter(|(_, reason)| !marked(reason)).map(|(node, _)| *node);
+        let remove = stale.find(|node| self.is_up(*node) && self.is_damaged(group, *node))?;
+        let (id, expected, reason) = (group.id, group.revision(), StaleReason::Damaged);
+        let whole = !self.is_damaged(group, group.primary);
+        whole.then_some(Command::ShrinkGroup { group: id, expected, remove, reason })
     }
 
     fn failed_joiner(&self, group: &GroupInfo) -> Option<Command> {

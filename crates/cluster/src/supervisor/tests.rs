@@ -179,9 +179,34 @@ fn a_damaged_replica_leaves_the_in_sync_set_and_joins_when_it_is_whole() {
     world.run(20_000);
     assert_eq!(world.group().state_of(node(2)), Some(CopyState::Stale(StaleReason::Damaged)));
     assert_eq!(world.proposed, ["shrink_group g1 n2"]);
+    let epoch = world.group().epoch;
     world.nodes.get_mut(&node(2)).unwrap().damaged = false;
     world.run(5_000);
     assert_eq!(world.group().in_sync.len(), 3);
+    // It may be empty now, as the same incarnation: what it acknowledged before must not count.
+    assert_eq!(world.group().epoch, epoch.next());
+}
+
+#[test]
+fn a_stale_copy_that_is_damaged_is_marked_so_unless_the_primary_is_too() {
+    let mut world = settled();
+    world.kill(2);
+    world.run(20_000);
+    world.shrink(2);
+    for damaged in [1, 2, 3] {
+        world.nodes.get_mut(&node(damaged)).unwrap().damaged = true;
+    }
+    world.run(1_000);
+    world.resume(2);
+    world.run(10_000);
+    assert_eq!(world.group().in_sync.len(), 1);
+    assert_eq!(world.group().state_of(node(2)), Some(CopyState::Stale(StaleReason::MissedWrite)));
+    world.nodes.get_mut(&node(1)).unwrap().damaged = false;
+    world.run(3_000);
+    assert_eq!(world.group().state_of(node(2)), Some(CopyState::Stale(StaleReason::Damaged)));
+    let revision = world.group().revision();
+    world.run(10_000);
+    assert_eq!(world.group().revision(), revision, "it is marked once");
 }
 
 #[test]

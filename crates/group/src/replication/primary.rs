@@ -215,7 +215,12 @@ impl Primary {
             }
             Content::Status(Status { last, epochs }) => {
                 peer.heard(now);
-                peer.restart_behind(log.epochs.fork(log.last.sequence, &epochs, last), now);
+                let fork = log.epochs.fork(log.last.sequence, &epochs, last);
+                if self.view.observers.contains_key(&from) {
+                    // Nobody counts on it, and it may have begun anew.
+                    peer.matched = peer.matched.min(fork);
+                }
+                peer.restart_behind(fork, now);
             }
             Content::Append(_) | Content::Heartbeat(_) | Content::SnapshotNeeded { .. } => {}
         }

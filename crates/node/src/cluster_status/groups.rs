@@ -6,10 +6,15 @@ use lavandin_types::NodeId;
 
 const UNKNOWN: &str = "no leader of the metadata answers, so that nobody knows which nodes are alive";
 
+const OUT_OF_ORDER: &str = "its files are damaged, or its disk failed or is full; its node's log says which";
+
 pub(super) fn status(observed: &Observed<'_>, group: &GroupInfo) -> GroupStatus {
     let Observed { catalogue, liveness, .. } = *observed;
+    let out_of_order = observed.reports.get(&(group.primary, group.id)).filter(|report| report.damaged);
     let why_not = match liveness {
-        Some(liveness) => catalogue.why_not_writable(group.id, liveness),
+        Some(liveness) => catalogue
+            .why_not_writable(group.id, liveness)
+            .or_else(|| out_of_order.map(|_| without_primary(observed, group))),
         None => Some(UNKNOWN.to_owned()),
     };
     let others = group.members.iter().filter(|member| **member != group.primary);
@@ -17,6 +22,7 @@ pub(super) fn status(observed: &Observed<'_>, group: &GroupInfo) -> GroupStatus 
         name: group.name.clone(),
         primary: catalogue.node(group.primary).map(|node| node.address.clone()).unwrap_or_default(),
         primary_epoch: group.epoch.get(),
+        primary_error: last_error(observed, group.primary, out_of_order),
         primary_leaving: group.leaving.contains(&group.primary),
         replicas: others.map(|member| replica(observed, group, *member)).collect(),
         in_sync: group.in_sync.len() as u32,
@@ -24,6 +30,18 @@ pub(super) fn status(observed: &Observed<'_>, group: &GroupInfo) -> GroupStatus 
         writable: liveness.map(|_| why_not.is_none()),
         why_not,
         at_risk: group.mirror && group.in_sync.len() < 2 && group.members_to_stay().count() > 1,
+    }
+}
+
+/// Its primary is up and its copy is not.
+fn without_primary(observed: &Observed<'_>, group: &GroupInfo) -> String {
+    let (name, primary) = (&group.name, place(observed.catalogue, group.primary));
+    match group.in_sync.len() {
+        1 => format!(
+            "group {name} has one in-sync copy, on {primary}, and it is out of order ({OUT_OF_ORDER}): mend the disk or \
+             make space, restore the group from a backup, or decide with force-promote for another copy"
+        ),
+        _ => format!("group {name} waits for another copy to take over from {primary}: {OUT_OF_ORDER}"),
     }
 }
 
@@ -73,7 +91,7 @@ fn share(primary: &CopyReport, own: &CopyReport) -> f64 {
 
 fn last_error(observed: &Observed<'_>, member: NodeId, own: Option<&CopyReport>) -> Option<String> {
     if own.is_some_and(|report| report.damaged) {
-        return Some("its files are damaged".to_owned());
+        return Some(OUT_OF_ORDER.to_owned());
     }
     Some(format!("its node {}", silence(observed, member)?))
 }

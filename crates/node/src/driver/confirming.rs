@@ -52,7 +52,7 @@ impl Driver {
         }
     }
 
-    fn is_alone_in_sync(&self) -> bool {
+    pub(super) fn is_alone_in_sync(&self) -> bool {
         self.replica.replicator().view().is_some_and(|view| view.in_sync.len() == 1)
     }
 

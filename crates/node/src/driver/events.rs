@@ -6,6 +6,7 @@ use crate::group_state::{GroupOutcome, GroupRequest};
 use crate::reservations::ReservationId;
 use crate::snapshots::{Fetched, SnapshotError, Standing};
 use bytes::Bytes;
+use lavandin_group::LogCheck;
 use lavandin_group::replication::{Message, Proposal, View};
 use lavandin_shard::{Change, Outcome};
 use lavandin_types::{CollectionId, GroupId, NodeId, PrimaryEpoch, RequestId, SequenceNumber};
@@ -55,6 +56,10 @@ pub(crate) enum Event {
         collection: CollectionId,
         answer: Answer<()>,
     },
+    /// A check of the log as it is on the disk by now.
+    CheckLog {
+        answer: Answer<LogCheck>,
+    },
     /// Whether this copy is still the primary.
     Confirm {
         answer: Answer<Confirmed>,
@@ -85,6 +90,10 @@ pub(crate) enum News {
     /// Whether another copy is to take over as soon as this one has stopped serving.
     Yield {
         wanted: bool,
+    },
+    /// This copy is damaged and others are not: it is to end its reign, if it has one.
+    Resign {
+        reason: String,
     },
     /// A proposal had an answer, of whatever kind.
     ProposalEnded,

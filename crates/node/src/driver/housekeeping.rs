@@ -31,6 +31,13 @@ pub(crate) struct CheckpointState {
     holding_since: Option<Instant>,
 }
 
+impl CheckpointState {
+    /// Soon, although nobody waits for it.
+    pub(super) fn want(&mut self) {
+        self.due = true;
+    }
+}
+
 impl Driver {
     pub(super) fn handle(&mut self, event: Event) {
         match event {
@@ -48,6 +55,9 @@ impl Driver {
                 self.checkpoint.paused_until = None;
             }
             Event::AwaitIndex { collection, answer } => self.index_waiters.push((collection, answer)),
+            Event::CheckLog { answer } => {
+                drop(answer.send(self.replica.copy().log_check().map_err(NodeError::from)));
+            }
             Event::Confirm { answer } => self.confirm(answer),
             Event::Align { answer } => {
                 let aligned = self.align();

@@ -6,6 +6,7 @@ use crate::group_state::{GroupOutcome, GroupState};
 use crate::snapshots::{self, Fetched, Standing};
 use lavandin_group::replication::View;
 use lavandin_group::{GroupError, Outcomes, Output, Position};
+use lavandin_types::RequestId;
 
 /// Applied records that a primary with other copies keeps in memory for them.
 const RECENT_BYTES_MAX: usize = 32 << 20;
@@ -29,6 +30,10 @@ impl Driver {
             }
             News::Message { from, message, records } => self.replica.receive(from, *message, &records, now),
             News::Acknowledged { epoch, sequence } => self.replica.learn_committed(epoch, sequence, now),
+            News::Resign { reason } => {
+                self.resign(reason);
+                Ok(())
+            }
             News::ProposalEnded => {
                 self.replica.proposal_ended(now);
                 Ok(())
@@ -132,6 +137,12 @@ impl Driver {
                     let (applied, folder) = (copy.applied().sequence, copy.consumer().shard.folder());
                     self.links.fetch_snapshot(group, from, Standing { applied, folder });
                 }
+                Output::LogDamaged(error) => {
+                    tracing::error!(event = "copy_damaged", %group, %error, "a part of the log is damaged");
+                    self.serving.show_damage(&error.to_string());
+                    // Whoever needs that part gets a snapshot, as of a checkpoint behind it.
+                    self.checkpoint.want();
+                }
             }
         }
     }
@@ -186,16 +197,28 @@ impl Driver {
 
     /// A copy that failed is at its end until it is opened again.
     pub(super) fn note_end(&mut self, result: Result<(), GroupError>) {
-        let Err(error) = result else { return };
+        if let Err(error) = result {
+            self.fail(&NodeError::from(error));
+        }
+    }
+
+    pub(super) fn fail(&mut self, error: &NodeError) {
         self.reservations.clear();
-        let error = NodeError::from(error);
         if self.failure.borrow().is_none() {
-            tracing::error!(%error, "the group's copy failed; it takes no more writes until the node is started again");
+            tracing::error!(
+                event = "copy_failed", group = %self.group(), %error,
+                "the group's copy takes no more writes until it is opened again"
+            );
             self.failure.send_replace(Some(error.clone()));
         }
         for waiting in std::mem::take(&mut self.waiting).into_values().flatten() {
-            drop(waiting.answer.send(Err(error.clone())));
+            drop(waiting.answer.send(Err(self.lost(waiting.request_id, error))));
         }
+    }
+
+    /// What to say of a request that was staged before the copy failed: another copy may have it.
+    pub(super) fn lost(&self, request_id: RequestId, error: &NodeError) -> NodeError {
+        if self.is_alone_in_sync() { error.clone() } else { NodeError::OutcomeUnknown { request_id } }
     }
 
     /// Remembers that the copy takes no more writes, if that is what went wrong.

@@ -106,7 +106,14 @@ impl Driver {
             }
             Ok(Staged::Answered(outcome)) => drop(answer.send(Ok(outcome))),
             Ok(Staged::Rejected(rejection)) => drop(answer.send(Err(rejection.into()))),
-            Err(error) => drop(answer.send(self.note_failure(Err(error)))),
+            Err(error) => {
+                let failed: Result<GroupOutcome, NodeError> = self.note_failure(Err(error));
+                let told = failed.map_err(|error| match self.failure.borrow().is_some() {
+                    true => self.lost(request_id, &error),
+                    false => error,
+                });
+                drop(answer.send(told));
+            }
         }
     }
 

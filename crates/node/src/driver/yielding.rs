@@ -17,14 +17,27 @@ const RESERVED_WAIT_MAX: Duration = Duration::from_millis(200);
 pub(crate) struct Yielding {
     since: Option<Instant>,
     done: bool,
+    /// It was asked to, and is not only resigning.
+    asked: bool,
 }
 
 impl Yielding {
     pub(super) fn ask(&mut self, wanted: bool) {
         match wanted {
-            true if self.since.is_none() => self.since = Some(Instant::now()),
-            true => {}
+            true => self.begin(),
             false => *self = Self::default(),
+        }
+        self.asked = wanted;
+    }
+
+    pub(super) fn begin(&mut self) {
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Unless it was asked to besides.
+    pub(super) fn give_up(&mut self) {
+        if !self.asked {
+            *self = Self::default();
         }
     }
 
@@ -51,11 +64,22 @@ impl Driver {
     }
 
     pub(super) fn check_takes_requests(&self) -> Result<(), NodeError> {
+        self.check_works()?;
         if self.yielding.is_wanted() { Err(self.hands_over()) } else { Ok(()) }
     }
 
     pub(super) fn check_takes_reserved(&self) -> Result<(), NodeError> {
+        self.check_works()?;
         if self.yielding.done { Err(self.hands_over()) } else { Ok(()) }
+    }
+
+    /// Where other copies are in sync, the request is for one of them.
+    fn check_works(&self) -> Result<(), NodeError> {
+        match &*self.failure.borrow() {
+            None => Ok(()),
+            Some(error) if self.is_alone_in_sync() => Err(error.clone()),
+            Some(error) => Err(NodeError::NotServing { group: self.group(), reason: error.to_string() }),
+        }
     }
 
     fn hands_over(&self) -> NodeError {

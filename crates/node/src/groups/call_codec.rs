@@ -167,6 +167,7 @@ fn put_call(call: &GroupCall, out: &mut Vec<u8>) {
         GroupCall::AwaitJobs(collection) => put_one(17, collection, out),
         GroupCall::Confirm => out.push(18),
         GroupCall::Digests => out.push(19),
+        GroupCall::Doubt => out.push(20),
     }
 }
 
@@ -213,6 +214,7 @@ fn get_call(from: &mut Reader<'_>) -> Option<GroupCall> {
         17 => GroupCall::AwaitJobs(Coded::get(from)?),
         18 => GroupCall::Confirm,
         19 => GroupCall::Digests,
+        20 => GroupCall::Doubt,
         _ => return None,
     })
 }

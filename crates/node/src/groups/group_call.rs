@@ -64,6 +64,8 @@ pub(crate) enum GroupCall {
     Confirm,
     /// What the copy asked holds.
     Digests,
+    /// The copy asked holds something else than its primary does.
+    Doubt,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +99,7 @@ impl GroupCall {
                 | Self::FieldKinds(_)
                 | Self::Statistics(_)
                 | Self::Digests
+                | Self::Doubt
         )
     }
 
@@ -136,6 +139,15 @@ impl LocalGroup {
         if call.concerns_records() {
             self.throttle.note_request();
         }
+        self.note(self.carry_out(context, catalogue, call).await)
+    }
+
+    async fn carry_out(
+        &self,
+        context: &CallContext,
+        catalogue: &Catalogue,
+        call: GroupCall,
+    ) -> Result<GroupAnswer, NodeError> {
         Ok(match call {
             GroupCall::Change { collection, change, reserved } => {
                 reserved.into_iter().for_each(|reserved| self.release(reserved));
@@ -186,6 +198,10 @@ impl LocalGroup {
                 GroupAnswer::Statistics(self.collection_statistics(collection))
             }
             GroupCall::Digests => GroupAnswer::Digests(self.digests(context).await?),
+            GroupCall::Doubt => {
+                self.serving.show_damage("it does not hold what the primary holds");
+                GroupAnswer::Done
+            }
             _ => return Err(NodeError::Internal("a write was taken for a read")),
         })
     }

@@ -18,14 +18,16 @@ use lavandin_group::{GroupCopy, GroupOptions, Recovery, Replica};
 use lavandin_storage::{DataDirLock, Directory, Durability, LocalDirectory};
 use lavandin_types::{GroupId, NodeId, SequenceNumber};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
-/// What snapshots may take while clients are served, so that they keep their share of disk and network.
-const BUSY_SNAPSHOT_BYTES_PER_SECOND: u64 = 64 << 20;
+/// What snapshots and checks of this node's copies take while clients are served, so that requests keep their share of
+/// disk, network and processor.
+const BUSY_BYTES_PER_SECOND: u64 = 64 << 20;
 const NO_THREAD: NodeError = NodeError::Internal("the system starts no more threads");
 
 /// Which process of which node a copy belongs to, as it was registered.
@@ -45,7 +47,7 @@ pub(crate) struct GroupHost {
     lanes: Mutex<Option<Lanes>>,
     pub(crate) board: Arc<JobBoard>,
     pub(crate) pool: Arc<Pool>,
-    /// Of all snapshots that come and go.
+    /// Of all snapshots that come and go, and all checks.
     pub(crate) throttle: Arc<Throttle>,
     /// Copies that were read and wait for the node's registration.
     read: Mutex<BTreeMap<GroupId, GroupCopy<GroupState>>>,
@@ -74,7 +76,7 @@ impl GroupHost {
             lanes: Mutex::new(Some(lanes)),
             board,
             pool: Arc::new(Pool::new(options.threads)),
-            throttle: Arc::new(Throttle::new(BUSY_SNAPSHOT_BYTES_PER_SECOND)),
+            throttle: Arc::new(Throttle::new(BUSY_BYTES_PER_SECOND)),
             read: Mutex::default(),
             groups: RwLock::default(),
             drivers: Mutex::default(),
@@ -113,10 +115,21 @@ impl GroupHost {
             return Ok(started);
         }
         self.read(group)?;
-        let copy = self.copies_read().remove(&group).ok_or(NodeError::Stopping)?;
+        let mut copy = self.copies_read().remove(&group).ok_or(NodeError::Stopping)?;
+        self.promise(&mut copy, group)?;
         let local = Arc::new(self.drive(lanes, group, (copy, part))?);
         self.groups.write().unwrap_or_else(PoisonError::into_inner).insert(group, Arc::clone(&local));
         Ok(local)
+    }
+
+    /// An empty copy obeys nobody below the epoch that the group has by now: it may be in the place of one that had
+    /// promised that.
+    fn promise(&self, copy: &mut GroupCopy<GroupState>, group: GroupId) -> Result<(), NodeError> {
+        let epoch = self.metadata.catalogue().group(group).map(|info| info.epoch);
+        match epoch.filter(|_| copy.last().sequence == SequenceNumber::ZERO) {
+            Some(epoch) => Ok(copy.promise(epoch)?),
+            None => Ok(()),
+        }
     }
 
     fn drive(
@@ -167,6 +180,7 @@ impl GroupHost {
             confirming: Confirming::default(),
             reservations: Reservations::default(),
             yielding: Yielding::default(),
+            resigning: None,
             _lock: Arc::clone(&self.lock),
         };
         let builder = thread::Builder::new().name(format!("lavandin-group-{}", group.get()));
@@ -201,9 +215,35 @@ impl GroupHost {
         Err(NodeError::DataDirectory { path: self.options.data_dir.clone(), reason })
     }
 
-    /// Ends the thread of a copy that the node is not to have any more, and removes its folder. Callers that hold on to the
-    /// copy are refused. It must not be started meanwhile. Blocks until no job works on its files.
+    /// Closes a copy that the node is not to have any more, and removes its folder, and what was set aside of it.
     pub(crate) fn remove(&self, group: GroupId) -> Result<(), NodeError> {
+        self.close(group)?;
+        copy_folders::remove(&self.options.data_dir, group)
+    }
+
+    /// Closes a copy that is of no use any more, and sets its folder aside, in the place of what was set aside before. Where
+    /// that is; `None` where there was nothing. The next start begins with an empty copy.
+    pub(crate) fn set_aside(&self, group: GroupId) -> Result<Option<PathBuf>, NodeError> {
+        if let Err(error) = self.close(group) {
+            // What it held is not used any more.
+            tracing::error!(%group, %error, "the thread of a damaged copy ended badly");
+        }
+        copy_folders::set_aside(&self.options.data_dir, group)
+    }
+
+    /// Removes what was set aside of a group's copy.
+    pub(crate) fn discard_aside(&self, group: GroupId) -> Result<(), NodeError> {
+        copy_folders::discard_aside(&self.options.data_dir, group)
+    }
+
+    /// Whether there is space to go on with.
+    pub(crate) fn has_space(&self) -> bool {
+        copy_folders::has_space(&self.options.data_dir)
+    }
+
+    /// Ends the thread of a copy. Callers that hold on to the copy are refused. It must not be started meanwhile. Blocks
+    /// until no job works on its files.
+    pub(crate) fn close(&self, group: GroupId) -> Result<(), NodeError> {
         self.copies_read().remove(&group);
         let local = self.groups.write().unwrap_or_else(PoisonError::into_inner).remove(&group);
         if let Some(local) = local {
@@ -211,10 +251,10 @@ impl GroupHost {
             local.client.stop(answer);
         }
         let driver = self.drivers.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
-        if driver.is_some_and(|driver| driver.join().is_err()) {
-            return Err(NodeError::Internal("a group's thread panicked"));
+        match driver.is_some_and(|driver| driver.join().is_err()) {
+            true => Err(NodeError::Internal("a group's thread panicked")),
+            false => Ok(()),
         }
-        copy_folders::remove(&self.options.data_dir, group)
     }
 
     /// Groups of which a copy is on the disk, open or not.
@@ -273,7 +313,6 @@ fn directory_of(options: &NodeOptions, group: GroupId) -> Result<Arc<dyn Directo
         path: folder.clone(),
         reason: reason.to_string(),
     };
-    std::fs::create_dir_all(&folder).map_err(|error| unusable(&error))?;
     Ok(Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&error))?))
 }
 

@@ -3,7 +3,7 @@
 use crate::driver::{Event, News};
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
-use crate::groups::Serving;
+use crate::groups::{Ailment, Serving};
 use crate::options::CallContext;
 use crate::pool::Pool;
 use crate::snapshots::{Progress, Throttle};
@@ -12,7 +12,7 @@ use lavandin_group::replication::View;
 use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
 use lavandin_shard::ShardReader;
 use lavandin_storage::Directory;
-use lavandin_types::{CollectionId, GroupId};
+use lavandin_types::{CollectionId, ErrorCode, GroupId};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{oneshot, watch};
@@ -40,7 +40,7 @@ pub(crate) struct LocalGroup {
     pub(crate) failure: watch::Receiver<Option<NodeError>>,
     /// Where long reads run; the node's groups share it.
     pub(crate) pool: Arc<Pool>,
-    /// Told of every request, so that snapshots make way.
+    /// How fast snapshots and checks go; told of every request, so that they make way. The node's groups share it.
     pub(crate) throttle: Arc<Throttle>,
 }
 
@@ -128,8 +128,34 @@ impl LocalGroup {
     }
 
     /// Whether it is to be kept out of the in-sync set. A primary is not until it has stopped serving.
-    pub(crate) fn is_damaged(&self) -> bool {
-        (self.ready().is_err() || self.serving.is_damaged()) && self.check_primary().is_err()
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        self.ailment().is_some() && self.check_primary().is_err()
+    }
+
+    /// What is wrong with the copy, if something is.
+    pub(crate) fn ailment(&self) -> Option<Ailment> {
+        if let Some(error) = &*self.failure.borrow() {
+            return Some(Ailment::of(error));
+        }
+        if self.failure.has_changed().is_err() {
+            return Some(Ailment::Damaged("its thread ended".to_owned()));
+        }
+        self.serving.damage().map(|reason| Ailment::Damaged(reason.to_owned()))
+    }
+
+    /// Asks the primary to end its reign because of damage, once the other copies in sync have answered it.
+    pub(crate) fn resign(&self, reason: &str) {
+        drop(self.news.send(News::Resign { reason: reason.to_owned() }));
+    }
+
+    /// Remembers an answer that says that stored bytes are damaged.
+    pub(crate) fn note<T>(&self, answer: Result<T, NodeError>) -> Result<T, NodeError> {
+        if let Err(error) = &answer
+            && error.code() == ErrorCode::DataCorrupt
+        {
+            self.serving.show_damage(&error.to_string());
+        }
+        answer
     }
 
     /// The last record that views show.

@@ -9,8 +9,8 @@ use crate::clock::Clock;
 use crate::error::NodeError;
 use lavandin_group::replication::Refusal;
 use lavandin_types::{GroupId, NodeId, PrimaryEpoch, SequenceNumber};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -70,8 +70,8 @@ pub(crate) struct Serving {
     primary_until_ms: AtomicU64,
     /// The primary as this copy knows it; 0 for none.
     primary: AtomicU64,
-    /// Records were found that are not those which the log made. Until the next start.
-    damaged: AtomicBool,
+    /// What was found that is not as it was written. Until the copy is opened again.
+    damage: OnceLock<String>,
     /// Whether a write would be staged.
     writable: watch::Sender<bool>,
     /// It leads the group and has stopped serving, so that another copy can take over.
@@ -92,7 +92,7 @@ impl Serving {
             stuck_at: AtomicU64::new(u64::MAX),
             primary_until_ms: AtomicU64::new(0),
             primary: AtomicU64::new(0),
-            damaged: AtomicBool::new(false),
+            damage: OnceLock::new(),
             writable: watch::Sender::new(false),
             yields: watch::Sender::new(false),
             log_end: Mutex::default(),
@@ -116,12 +116,13 @@ impl Serving {
         Applied { sequence, epoch: PrimaryEpoch::new(self.applied_epoch.load(Ordering::Acquire)) }
     }
 
-    pub(crate) fn show_damaged(&self) {
-        self.damaged.store(true, Ordering::Release);
+    /// The first damage that is found is the one to tell.
+    pub(crate) fn show_damage(&self, reason: &str) {
+        self.damage.get_or_init(|| reason.to_owned());
     }
 
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.damaged.load(Ordering::Acquire)
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.damage.get().map(String::as_str)
     }
 
     /// The copy was in sync at that moment of the node's clock, or later, by what the metadata has confirmed since.

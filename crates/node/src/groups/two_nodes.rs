@@ -124,7 +124,7 @@ pub(crate) struct TwoNodes {
     pub(crate) wire: Arc<Wire>,
     /// A collection of dimension 2.
     pub(crate) collection: CollectionId,
-    _folders: [TempDir; 3],
+    folders: [TempDir; 3],
 }
 
 impl TwoNodes {
@@ -167,7 +167,7 @@ impl TwoNodes {
         };
         let (here, there) = (router(HERE, &folders[1]), router(THERE, &folders[2]));
         assert!(wire.there.set(Arc::clone(&there)).is_ok());
-        Self { collection: info.id, metadata, here, there, wire, _folders: folders }
+        Self { collection: info.id, metadata, here, there, wire, folders }
     }
 
     /// A new group with a copy on each of `members`, all in sync, of which the first leads.
@@ -217,6 +217,11 @@ impl TwoNodes {
 
     pub(crate) fn copy(&self, node: NodeId, group: GroupId) -> Arc<LocalGroup> {
         self.router(node).host.get(group).expect("it has a copy")
+    }
+
+    /// A node's data directory.
+    pub(crate) fn folder(&self, node: NodeId) -> &std::path::Path {
+        self.folders[if node == HERE { 1 } else { 2 }].path()
     }
 
     /// The ids that a node's copy has.

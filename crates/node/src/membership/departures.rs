@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
 
-/// Groups whose copies are being removed.
+/// Groups whose copies are being removed, or set aside.
 #[derive(Clone, Default)]
 pub(super) struct Departures(Arc<Leaving>);
 
@@ -33,17 +33,22 @@ impl Departures {
         self.0.groups.lock().unwrap_or_else(PoisonError::into_inner).contains(&group)
     }
 
-    /// Returns when one is gone.
+    /// Returns when one is gone, or may be opened again.
     pub(super) async fn ended(&self) {
         self.0.ended.notified().await;
     }
 
-    fn begin(&self, group: GroupId) -> bool {
+    pub(super) fn begin(&self, group: GroupId) -> bool {
         self.0.groups.lock().unwrap_or_else(PoisonError::into_inner).insert(group)
     }
 
-    fn end(&self, group: GroupId) {
+    pub(super) fn end(&self, group: GroupId) {
         self.0.groups.lock().unwrap_or_else(PoisonError::into_inner).remove(&group);
+        self.wake();
+    }
+
+    /// Has the catalogue followed again.
+    pub(super) fn wake(&self) {
         self.0.ended.notify_one();
     }
 }

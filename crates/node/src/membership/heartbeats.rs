@@ -44,12 +44,13 @@ impl Membership {
                 group: local.id,
                 epoch,
                 sequence,
-                damaged: local.is_damaged(),
+                damaged: local.is_out_of_order(),
                 yields: *local.serving.yields().borrow(),
                 rebuild: local.rebuild.shown(),
             })
         };
-        let copies = self.groups.all().into_iter().map(report).collect();
+        let closed = self.repairs.reports().into_iter().map(CopyForm::from);
+        let copies = self.groups.all().into_iter().map(report).chain(closed).collect();
         let (node, incarnation) = (part.node.get(), part.incarnation);
         let stopping = self.stopping_soon.load(Ordering::Acquire);
         Some(ControlRequest::Heartbeat { node, incarnation, copies, stopping })

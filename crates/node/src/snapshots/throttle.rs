@@ -1,5 +1,5 @@
-//! How fast snapshots come and go: as fast as they can while nobody asks the node's groups for anything, and out of a
-//! bucket of tokens, one a byte, while somebody does. All snapshots of a node share it.
+//! How fast snapshots come and go, and copies are read to be checked: as fast as they can while nobody asks the node's groups
+//! for anything, and out of a bucket of tokens, one a byte, while somebody does. All groups of a node share it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};

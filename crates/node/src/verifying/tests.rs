@@ -48,8 +48,12 @@ async fn a_copy_with_another_record_at_the_same_operation_differs() {
     // The hourly comparison is the primary's, and counts it.
     nodes.there.verify_own(Duration::from_secs(60)).await;
     assert_eq!(nodes.there.divergences.load(Ordering::Relaxed), 0);
+    assert_eq!(nodes.copy(THERE, id).serving.damage(), None, "to ask is not to judge");
     nodes.here.verify_own(Duration::from_secs(60)).await;
     assert_eq!(nodes.here.divergences.load(Ordering::Relaxed), 1);
+    // The primary is what callers see, so the other one is to be rebuilt.
+    assert!(nodes.copy(THERE, id).serving.damage().is_some());
+    assert_eq!(nodes.copy(HERE, id).serving.damage(), None);
     nodes.stop().await;
 }
 

@@ -64,7 +64,8 @@ fn groups(info: &Value) -> Table {
             Some(false) => "not writable",
             None => "unknown",
         };
-        let note = if group["primary_leaving"] == true { "leaving" } else { "" };
+        let leaving = (group["primary_leaving"] == true).then_some("leaving");
+        let note = leaving.or(group["primary_error"].as_str()).unwrap_or_default();
         let uri = text(group, "primary").to_owned();
         table.row([name(), uri, "primary".to_owned(), state.to_owned(), String::new(), note.to_owned()]);
         for replica in list(group, "replicas") {

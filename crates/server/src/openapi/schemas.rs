@@ -111,6 +111,7 @@ fn of_cluster() -> Value {
             "properties": {
                 "name": text, "primary": text, "primary_epoch": integer,
                 "primary_leaving": {"type": "boolean", "description": "Its copy goes once another one is promoted"},
+                "primary_error": sentence("What is wrong with its copy, or with its node"),
                 "replicas": {"type": "array", "items": replica},
                 "in_sync": {"type": "integer", "description": "Copies that hold every acknowledged write"},
                 "copies_wanted": integer,

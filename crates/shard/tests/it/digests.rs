@@ -4,7 +4,7 @@ use crate::disk::{files, flip};
 use crate::store::{COLLECTION, Store, batch, ids, schema};
 use lavandin_group::GroupCopy;
 use lavandin_shard::{Change, Comparison, Digest, Request, Shard, compare};
-use lavandin_storage::MemoryDirectory;
+use lavandin_storage::{Directory, MemoryDirectory};
 use lavandin_types::{CollectionId, ElementType, RecordId, SequenceNumber};
 use std::sync::Arc;
 
@@ -83,4 +83,44 @@ fn rows_that_changed_where_they_lie_are_found() {
     let views = store.copy.consumer().reader().views();
     let failed = views.iter().filter(|(collection, view)| Digest::of(*collection, view).is_err());
     assert_eq!(failed.count(), 1);
+}
+
+/// The first damage that the checks of all files find.
+fn check_files(disk: &Arc<dyn Directory>, store: &Store) -> Option<String> {
+    let views = store.copy.consumer().reader().views();
+    let mut checks = views.iter().flat_map(|(_, view)| view.file_checks(disk));
+    checks.find_map(|mut check| {
+        loop {
+            match check.read(1000) {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(damage) => return Some(damage.to_string()),
+            }
+        }
+    })
+}
+
+#[test]
+fn files_that_change_under_an_open_store_are_found() {
+    let disk = MemoryDirectory::new();
+    let mut store = live(&disk, true);
+    store.checkpoint().unwrap();
+    let directory: Arc<dyn Directory> = Arc::new(disk.clone());
+    assert_eq!(check_files(&directory, &store), None);
+    let name = files(&disk).into_iter().find(|name| name.starts_with("segments/")).unwrap();
+    let length = directory.len(&name).unwrap() as usize;
+    // In the header, the first section, the table and the footer.
+    for place in [20, 70, length - 100, length - 1] {
+        flip(&disk, &name, place, 3);
+        let found = check_files(&directory, &store).unwrap();
+        assert!(found.contains(&name), "{place}: {found}");
+        flip(&disk, &name, place, 3);
+        assert_eq!(check_files(&directory, &store), None);
+    }
+    directory.remove(&name).unwrap();
+    assert!(check_files(&directory, &store).is_some());
+    let views = store.copy.consumer().reader().views();
+    let view = &views[0].1;
+    let missing = view.file_checks(&directory);
+    assert_eq!(missing.iter().filter(|check| !check.is_present() && check.is_needed_by(view)).count(), 1);
 }

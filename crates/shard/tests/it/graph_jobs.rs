@@ -1,9 +1,9 @@
 //! Jobs that build graphs leave no files behind when they fail or come too late.
 
-use crate::disk::files;
+use crate::disk::{files, flip};
 use crate::store::{COLLECTION, Store, batch, schema};
 use lavandin_shard::{BatchIds, Change, IndexSpec, Job, Request, Schema};
-use lavandin_storage::{Fault, FaultyDirectory, MemoryDirectory};
+use lavandin_storage::{Directory, Fault, FaultyDirectory, MemoryDirectory};
 use lavandin_types::{BuildParameters, ElementType, IndexMode};
 use std::sync::Arc;
 
@@ -60,4 +60,26 @@ fn a_graph_for_a_segment_that_is_gone_goes_too() {
     assert_eq!(segment_files(&disk).len(), 1);
     store.checkpoint().unwrap();
     assert_eq!(segment_files(&disk), Vec::<String>::new());
+}
+
+#[test]
+fn a_graph_whose_file_is_damaged_is_built_again() {
+    let disk = MemoryDirectory::new();
+    let mut store = filled(&FaultyDirectory::new(Arc::new(disk.clone())), 1);
+    let jobs = store.take_jobs(false);
+    store.finish(&jobs[0]).unwrap();
+    assert!(store.take_jobs(false).is_empty());
+    let name = segment_files(&disk).into_iter().find(|name| name.ends_with(".graph")).unwrap();
+    let directory: Arc<dyn Directory> = Arc::new(disk.clone());
+    for byte in [3, 200] {
+        flip(&disk, &name, byte, 2);
+        let views = store.copy.consumer().reader().views();
+        for mut check in views.iter().flat_map(|(_, view)| view.file_checks(&directory)) {
+            while check.read(1 << 16).unwrap().is_some() {}
+        }
+        let jobs = store.take_jobs(false);
+        assert!(matches!(jobs[..], [Job::Graph(_)]), "byte {byte}");
+        store.finish(&jobs[0]).unwrap();
+    }
+    assert!(store.take_jobs(false).is_empty());
 }

@@ -107,6 +107,10 @@ impl World {
                     self.answer_client(client, attempt, ClientAnswer::Unknown);
                 }
             }
+            // No disk here changes what it holds.
+            Output::LogDamaged(error) => {
+                return Err(Violation(format!("host {host}, {group}: {error}")));
+            }
             Output::FetchSnapshot { from } => {
                 slot.fetch_until_ms = Some(now + FETCH_MS);
                 let Some(at) = self.host_of(from) else { return Ok(()) };

@@ -209,6 +209,11 @@ impl<'a> GraphRef<'a> {
         })
     }
 
+    /// The XXH3-64 of what follows the header, as that says.
+    pub fn body_hash(&self) -> u64 {
+        self.header.body_hash
+    }
+
     /// Reads everything: the body against its checksum, and that every neighbour is a row.
     pub fn verify(&self) -> Result<(), GraphError> {
         if xxh3_64(self.body) != self.header.body_hash {

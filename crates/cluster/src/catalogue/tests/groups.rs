@@ -147,6 +147,35 @@ fn a_copy_joins_grows_and_is_shrunk() {
     assert_eq!(shrunk.epoch, PrimaryEpoch::new(1), "only a primary's session has an epoch");
 }
 
+/// Its node may have thrown it away, and what it acknowledged before is still on its way.
+#[test]
+fn a_copy_that_was_damaged_joins_in_an_epoch_of_its_own() {
+    let mut catalogue = three();
+    let damaged = |group, expected| Command::ShrinkGroup {
+        group,
+        expected,
+        remove: node(2),
+        reason: StaleReason::Damaged,
+    };
+    let before = group(&catalogue);
+    let marked = apply(&mut catalogue, damaged).unwrap();
+    assert_eq!(marked.state_of(node(2)), Some(CopyState::Stale(StaleReason::Damaged)));
+    assert_eq!((marked.epoch, marked.version), (before.epoch, before.version + 1));
+    let again = catalogue.apply(damaged(GROUP, marked.revision()));
+    assert!(matches!(again, Ok(Reply::Group { changed: false, .. })), "{again:?}");
+    let joining = apply(&mut catalogue, |group, expected| join(group, expected, 2, 1)).unwrap();
+    assert_eq!((joining.primary, joining.epoch), (node(1), before.epoch.next()));
+    // What is not stale is not marked.
+    assert_eq!(apply(&mut catalogue, damaged), Err(GroupRefusal::NotInSync { node: node(2) }));
+    let primary = |group, expected| Command::ShrinkGroup {
+        group,
+        expected,
+        remove: node(1),
+        reason: StaleReason::Damaged,
+    };
+    assert_eq!(apply(&mut catalogue, primary), Err(GroupRefusal::IsPrimary { node: node(1) }));
+}
+
 /// A copy that restarts while it joins starts over: the proposal of its former incarnation cannot commit any more.
 #[test]
 fn a_joiner_of_another_incarnation_does_not_grow() {

@@ -98,6 +98,7 @@ fn calls() -> Vec<GroupCall> {
     calls.extend([
         GroupCall::Confirm,
         GroupCall::Digests,
+        GroupCall::Doubt,
         GroupCall::Change { collection, change: Change::Compact, reserved: None },
         GroupCall::Reserve { collection, change, reservation },
         GroupCall::LogReserved(reservation),
