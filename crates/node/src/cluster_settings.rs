@@ -1,8 +1,10 @@
 //! What a node is told of its cluster when it starts.
 
+use crate::peers::{Dialer, Tcp};
 use lavandin_cluster::{NodeRole, StaticLayout};
 use lavandin_peer::{PROTOCOLS, Protocols, Trust};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
@@ -14,6 +16,8 @@ pub struct ClusterSettings {
     pub trust: Trust,
     /// Protocol numbers to speak with other nodes. Anything but what the program speaks is for tests of upgrades.
     pub protocols: Protocols,
+    /// How other nodes are reached: TCP, unless a test puts a network of its own between them.
+    pub dialer: Arc<dyn Dialer>,
     /// The cluster to form where there is none, for coordinators.
     pub layout: Option<StaticLayout>,
     /// The nodes that are to vote on the metadata, by URI; none to have them chosen.
@@ -34,6 +38,7 @@ impl Default for ClusterSettings {
             advertised: None,
             trust: Trust::Loopback,
             protocols: PROTOCOLS,
+            dialer: Arc::new(Tcp),
             layout: None,
             owners: Vec::new(),
             detection_ms: 3_000,

@@ -19,6 +19,8 @@ pub(crate) mod two_nodes;
 mod view;
 
 pub(crate) use ailment::Ailment;
+pub(crate) use copy_folders::CopyFolders;
+pub use copy_folders::CopyStore;
 pub(crate) use group::{Group, brief, named};
 pub(crate) use group_call::{GroupAnswer, GroupCall};
 pub(crate) use group_host::{GroupHost, Part};

@@ -6,6 +6,7 @@
 //! with all that the member held (`copied`).
 
 use crate::error::NodeError;
+use crate::groups::CopyStore;
 use lavandin_cluster::LayoutSeed;
 use lavandin_storage::{Directory, atomic_write, read_checked};
 use lavandin_types::{ClusterId, NodeId, StoreId};
@@ -15,8 +16,8 @@ use std::path::Path;
 
 const FILE: &str = "identity";
 const SEAT: &str = "seat";
-/// What a node alone makes before it holds anything.
-const FOLDERS_OF_ONE: [&str; 2] = ["metadata", "groups"];
+/// What a node alone makes before it holds anything, besides its copy of the first group.
+const METADATA: &str = "metadata";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Identity {
@@ -44,7 +45,11 @@ pub(crate) struct Seat {
 }
 
 /// Reads the identity of a data directory, or gives a new directory one. Durable on return.
-pub(crate) fn load_or_create(directory: &dyn Directory, path: &Path) -> Result<Identity, NodeError> {
+pub(crate) fn load_or_create(
+    directory: &dyn Directory,
+    path: &Path,
+    copies: &dyn CopyStore,
+) -> Result<Identity, NodeError> {
     let (store, node) = own(directory)?;
     if !directory.exists(SEAT)? {
         return Ok(Identity { store, node, seat: None });
@@ -53,10 +58,10 @@ pub(crate) fn load_or_create(directory: &dyn Directory, path: &Path) -> Result<I
     let mut seat: Seat = serde_json::from_slice(&bytes)
         .map_err(|_| NodeError::Internal("the seat file cannot be read by this version"))?;
     if seat.given_up {
-        return begin_anew(directory, path);
+        return begin_anew(directory, path, copies);
     }
     if !seat.moved_in {
-        clear(path)?;
+        clear(path, copies)?;
         seat.moved_in = true;
         store_seat(directory, &seat)?;
     }
@@ -67,16 +72,16 @@ pub(crate) fn load_or_create(directory: &dyn Directory, path: &Path) -> Result<I
 /// opening if it is interrupted.
 pub(crate) fn give_up_seat(
     directory: &dyn Directory,
-    path: &Path,
+    (path, copies): (&Path, &dyn CopyStore),
     seat: Seat,
 ) -> Result<Identity, NodeError> {
     store_seat(directory, &Seat { given_up: true, ..seat })?;
-    begin_anew(directory, path)
+    begin_anew(directory, path, copies)
 }
 
 /// The seat goes last: as long as it is there, all of this is done again.
-fn begin_anew(directory: &dyn Directory, path: &Path) -> Result<Identity, NodeError> {
-    clear(path)?;
+fn begin_anew(directory: &dyn Directory, path: &Path, copies: &dyn CopyStore) -> Result<Identity, NodeError> {
+    clear(path, copies)?;
     let (store, node) = draw(directory)?;
     directory.remove(SEAT)?;
     directory.sync_dir("")?;
@@ -106,8 +111,10 @@ fn draw(directory: &dyn Directory) -> Result<(StoreId, NodeId), NodeError> {
     Ok((store, node))
 }
 
-fn clear(path: &Path) -> Result<(), NodeError> {
-    FOLDERS_OF_ONE.iter().try_for_each(|folder| remove_folder(&path.join(folder)))
+/// Removes what a node of its own, or a former member, left.
+fn clear(path: &Path, copies: &dyn CopyStore) -> Result<(), NodeError> {
+    remove_folder(&path.join(METADATA))?;
+    copies.remove_all(path)
 }
 
 fn remove_folder(folder: &Path) -> Result<(), NodeError> {

@@ -58,6 +58,7 @@ pub use datasets::{
     TaskStatus,
 };
 pub use error::NodeError;
+pub use groups::CopyStore;
 pub use lavandin_cluster::{ApiKey, Catalogue, KeyRole, LayoutError, NodeRole, StaticLayout};
 /// Whose panics are caught and reported as damage.
 pub use lavandin_consensus::OPENING_THREAD;
@@ -74,6 +75,7 @@ pub use membership::RepairStatistics;
 pub use node::Node;
 pub use node_statistics::{CollectionStatistics, FeedStatistics, JobStatistics, NodeStatistics};
 pub use options::{CallContext, Limits, NodeOptions};
+pub use peers::{Dialer, PeerStream};
 pub use reading::{Consistency, Progress, Reading};
 pub use reads::{Search, SearchReply};
 pub use shard_writer::{PlainColumn, write_parquet};

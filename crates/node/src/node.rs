@@ -77,7 +77,7 @@ impl Claimed {
     }
 
     /// The directory is a copy of that of a process which lives.
-    async fn begin_anew(&mut self, path: &Path) -> Result<(), NodeError> {
+    async fn begin_anew(&mut self, options: &NodeOptions) -> Result<(), NodeError> {
         let Some(seat) = self.identity.seat.take() else { return Ok(()) };
         tracing::warn!(
             event = "copied_directory",
@@ -87,10 +87,12 @@ impl Claimed {
              begins as an empty one, whose copies the cluster rebuilds",
             seat.address
         );
-        let (root, path) = (Arc::clone(&self.root), path.to_owned());
-        self.identity = tokio::task::spawn_blocking(move || identity::give_up_seat(&*root, &path, seat))
-            .await
-            .map_err(|_| NodeError::Internal("clearing the data directory panicked"))??;
+        let (root, path) = (Arc::clone(&self.root), options.data_dir.clone());
+        let copies = Arc::clone(&options.copies);
+        self.identity =
+            tokio::task::spawn_blocking(move || identity::give_up_seat(&*root, (&path, &*copies), seat))
+                .await
+                .map_err(|_| NodeError::Internal("clearing the data directory panicked"))??;
         Ok(())
     }
 }
@@ -111,7 +113,7 @@ impl Node {
         if let Some(listening) = options.cluster.listening
             && copied::original_lives(&peers, &claimed.identity, listening).await
         {
-            claimed.begin_anew(&options.data_dir).await?;
+            claimed.begin_anew(&options).await?;
             me.send_replace(claimed.introduction());
         }
         let metadata_options = metadata_options(&options, &claimed.identity, &peers);
@@ -347,6 +349,6 @@ fn claim(options: &NodeOptions) -> Result<Claimed, NodeError> {
     std::fs::create_dir_all(&options.data_dir).map_err(|error| unusable(&error))?;
     let lock = Arc::new(DataDirLock::acquire(&options.data_dir).map_err(|error| unusable(&error))?);
     let root = LocalDirectory::new(&options.data_dir).map_err(|error| unusable(&error))?;
-    let identity = identity::load_or_create(&root, &options.data_dir)?;
+    let identity = identity::load_or_create(&root, &options.data_dir, &*options.copies)?;
     Ok(Claimed { lock, identity, root: Arc::new(root) })
 }

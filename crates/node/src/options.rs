@@ -3,11 +3,13 @@
 use crate::cluster_settings::ClusterSettings;
 use crate::datasets::DatasetOptions;
 use crate::error::NodeError;
+use crate::groups::{CopyFolders, CopyStore};
 use crate::reading::Reading;
 use lavandin_shard::ShardLimits;
 use lavandin_storage::Durability;
 use lavandin_types::{CollectionId, RequestId};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Odd, so that no two collections turn a name into the same one.
@@ -59,6 +61,11 @@ pub struct NodeOptions {
     pub log_bytes_max: u64,
     pub datasets: DatasetOptions,
     pub cluster: ClusterSettings,
+    /// Folders in the data directory, unless a test gives the node a disk that fails.
+    pub copies: Arc<dyn CopyStore>,
+    /// A deliberate mistake of all copies.
+    #[cfg(feature = "mutations")]
+    pub mutation: Option<lavandin_group::replication::Mutation>,
 }
 
 impl NodeOptions {
@@ -74,6 +81,9 @@ impl NodeOptions {
             log_bytes_max: 256 << 20,
             datasets: DatasetOptions::new(threads),
             cluster: ClusterSettings::default(),
+            copies: Arc::new(CopyFolders),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
     }
 }

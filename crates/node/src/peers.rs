@@ -7,12 +7,15 @@
 //! Deliberately absent: what calls mean (`membership`, `driver`), and authentication (`lavandin-peer`).
 
 mod control;
+mod dialer;
 mod door;
 mod messages;
 mod runtime;
 mod transport;
 
 pub(crate) use control::{ControlReply, ControlRequest, CopyForm, IdentityForm, Refused};
+pub(crate) use dialer::Tcp;
+pub use dialer::{Dialer, PeerStream};
 pub(crate) use door::Door;
 pub(crate) use messages::Mailboxes;
 pub(crate) use runtime::Runtime;
@@ -22,10 +25,10 @@ use crate::cluster_settings::ClusterSettings;
 use crate::error::NodeError;
 use crate::identity;
 use bytes::Bytes;
-use lavandin_peer::{
-    Call, CallError, Class, ClientOptions, Lane, PeerIdentity, PeerPool, Target, TcpConnector,
-};
+use dialer::Dialling;
+use lavandin_peer::{Call, CallError, Class, ClientOptions, Lane, PeerIdentity, PeerPool, Target};
 use lavandin_types::NodeId;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -48,9 +51,9 @@ pub(crate) mod method {
 /// The way to other nodes.
 #[derive(Clone)]
 pub(crate) struct Peers {
-    pool: PeerPool<TcpConnector>,
+    pool: PeerPool<Dialling>,
     /// Its connections are served where the node's clients are: a request and its answer change threads less often.
-    requests: PeerPool<TcpConnector>,
+    requests: PeerPool<Dialling>,
 }
 
 impl Peers {
@@ -60,10 +63,10 @@ impl Peers {
         identity: &watch::Receiver<PeerIdentity>,
         runtime: &Handle,
     ) -> Result<Self, NodeError> {
-        let ClusterSettings { trust, protocols, .. } = settings;
+        let ClusterSettings { trust, protocols, dialer, .. } = settings;
         let seed = identity::random()? as u64;
         let pool = || {
-            let connector = TcpConnector { trust: trust.clone() };
+            let connector = Dialling { dialer: Arc::clone(dialer), trust: trust.clone() };
             let options = ClientOptions { seed, protocols: *protocols, ..ClientOptions::default() };
             PeerPool::new(connector, trust.clone(), identity.clone(), options)
         };

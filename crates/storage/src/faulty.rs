@@ -9,6 +9,7 @@
 use crate::{Directory, File, Operation, Region, StorageError};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How the planned call fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +55,8 @@ struct State {
     calls: Calls,
     plan: Option<(u64, Fault)>,
     struck: bool,
+    /// What each sync takes, besides what it takes.
+    sync_delay: Duration,
 }
 
 /// What a call is to do.
@@ -81,6 +84,11 @@ impl FaultyDirectory {
     pub fn heal(&self) {
         let mut state = self.state();
         (state.plan, state.struck) = (None, false);
+    }
+
+    /// Makes every sync take that much longer, from the next one on.
+    pub fn slow_syncs(&self, delay: Duration) {
+        self.state().sync_delay = delay;
     }
 
     /// Whether a call failed by the plan.
@@ -148,6 +156,10 @@ fn mutate<T>(
     name: &str,
     call: impl FnOnce() -> Result<T, StorageError>,
 ) -> Result<T, StorageError> {
+    let delay = lock(state).sync_delay;
+    if !delay.is_zero() && matches!(operation, Operation::Sync | Operation::SyncDir) {
+        std::thread::sleep(delay);
+    }
     let verdict = lock(state).judge(operation);
     match verdict {
         Verdict::Proceed => call(),

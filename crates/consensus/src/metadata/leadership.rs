@@ -32,14 +32,17 @@ impl Metadata {
         self.shared.leadership.clone()
     }
 
-    /// Whether this node leads at `now` for sure: a majority has answered something it sent in the last second, so no
-    /// other leader can have been elected. Rests on clocks that run at about the same rate, not on what they show.
+    /// Whether this node leads at `now` for sure, and its catalogue shows all that earlier leaders committed: a majority
+    /// has answered something it sent in the last second, so no other leader can have been elected, and an entry of its
+    /// own term is applied. Rests on clocks that run at about the same rate, not on what they show.
     pub fn quorum_lease(&self, now: Instant) -> bool {
         let metrics = self.shared.raft.metrics();
         let metrics = metrics.borrow_watched();
         let sole = metrics.membership_config.membership().voter_ids().eq([self.shared.node]);
         let answered = metrics.last_quorum_acked.is_some_and(|at| now < time_of(*at) + LEASE);
-        metrics.running_state.is_ok() && metrics.state == ServerState::Leader && (sole || answered)
+        let knows = metrics.last_applied.is_some_and(|id| id.leader_id.term == metrics.current_term);
+        let leads = metrics.running_state.is_ok() && metrics.state == ServerState::Leader;
+        leads && knows && (sole || answered)
     }
 }
 

@@ -144,6 +144,10 @@ impl Driver {
         change: Change,
     ) -> Result<Reserved, NodeError> {
         self.check_can_write()?;
+        if let Some(error) = self.failure.borrow().clone() {
+            // What is staged here is lost or not, and says nothing about ids.
+            return Err(error);
+        }
         if let Some(outcome) = self.replica.copy().answered(request_id) {
             return collections_outcome(outcome).map(Reserved::Answered);
         }

@@ -1,15 +1,47 @@
-//! Where copies are on the disk: `groups/<number>`; their removal; and `groups/<number>.damaged`, what was set aside of a
-//! copy that was rebuilt, for whoever wants to know what was wrong with it: one for each group.
+//! Where copies are kept: each in a directory of its own; and their removal.
 //!
-//! A folder that goes is renamed first, so that no half of a copy is ever opened; what a crash left of it goes at the next
-//! start.
+//! On a node's disk that is `groups/<number>`; and `groups/<number>.damaged`, what was set aside of a copy that was rebuilt,
+//! for whoever wants to know what was wrong with it: one for each group. A folder that goes is renamed first, so that no half
+//! of a copy is ever opened; what a crash left of it goes at the next start. Tests give nodes other disks
+//! (docs/decisions/0023).
 
 use crate::error::NodeError;
+use lavandin_storage::{Directory, LocalDirectory};
 use lavandin_types::GroupId;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs;
 use std::io::{Error, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where the node of a data directory keeps its copies.
+pub trait CopyStore: fmt::Debug + Send + Sync {
+    /// The directory of a copy, which is made if it is not there.
+    fn open(&self, data_dir: &Path, group: GroupId) -> Result<Arc<dyn Directory>, NodeError>;
+
+    /// The groups of which there is a copy; what has no log is none.
+    fn list(&self, data_dir: &Path) -> Result<BTreeSet<GroupId>, NodeError>;
+
+    /// Gives the directory of a copy that nobody has open another name, in the place of what was set aside before; durable
+    /// on return. Where that is; `None` where there was nothing.
+    fn set_aside(&self, data_dir: &Path, group: GroupId) -> Result<Option<PathBuf>, NodeError>;
+
+    /// Removes what was set aside of a group's copy.
+    fn discard_aside(&self, data_dir: &Path, group: GroupId) -> Result<(), NodeError>;
+
+    /// Whether some bytes can be written and synced.
+    fn has_space(&self, data_dir: &Path) -> bool;
+
+    /// Removes a copy that nobody has open, and what was set aside of it.
+    fn remove(&self, data_dir: &Path, group: GroupId) -> Result<(), NodeError>;
+
+    /// Removes what a crash left of copies that were being removed.
+    fn clear_removed(&self, data_dir: &Path) -> Result<(), NodeError>;
+
+    /// Removes all that is there.
+    fn remove_all(&self, data_dir: &Path) -> Result<(), NodeError>;
+}
 
 const GROUPS: &str = "groups";
 const REMOVED: &str = ".removed";
@@ -19,25 +51,90 @@ const SPACE_BYTES: usize = 32 << 20;
 const SPACE_FILE: &str = "space.probe";
 const LOG: &str = "log";
 
-pub(crate) fn folder(data_dir: &Path, group: GroupId) -> PathBuf {
+/// Folders on the disk.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CopyFolders;
+
+impl CopyStore for CopyFolders {
+    fn open(&self, data_dir: &Path, group: GroupId) -> Result<Arc<dyn Directory>, NodeError> {
+        let folder = folder(data_dir, group);
+        fs::create_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
+        Ok(Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&folder, &error))?))
+    }
+
+    fn list(&self, data_dir: &Path) -> Result<BTreeSet<GroupId>, NodeError> {
+        let groups = names(data_dir)?.into_iter().filter_map(|name| name.parse().ok()).map(GroupId::new);
+        Ok(groups.filter(|group| folder(data_dir, *group).join(LOG).is_dir()).collect())
+    }
+
+    fn set_aside(&self, data_dir: &Path, group: GroupId) -> Result<Option<PathBuf>, NodeError> {
+        self.discard_aside(data_dir, group)?;
+        let (present, aside) = (folder(data_dir, group), aside(data_dir, group));
+        match fs::rename(&present, &aside) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            renamed => renamed.map_err(|error| unusable(&present, &error))?,
+        }
+        let synced = fs::File::open(data_dir.join(GROUPS)).and_then(|groups| groups.sync_all());
+        synced.map_err(|error| unusable(&present, &error))?;
+        Ok(Some(aside))
+    }
+
+    fn discard_aside(&self, data_dir: &Path, group: GroupId) -> Result<(), NodeError> {
+        let aside = aside(data_dir, group);
+        match fs::remove_dir_all(&aside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(&aside, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn has_space(&self, data_dir: &Path) -> bool {
+        let path = data_dir.join(SPACE_FILE);
+        let written = fs::File::create(&path).and_then(|mut file| {
+            file.write_all(&vec![0x5a; SPACE_BYTES])?;
+            file.sync_all()
+        });
+        // One that stays is written over the next time.
+        drop(fs::remove_file(&path));
+        written.is_ok()
+    }
+
+    fn remove(&self, data_dir: &Path, group: GroupId) -> Result<(), NodeError> {
+        self.discard_aside(data_dir, group)?;
+        let present = folder(data_dir, group);
+        let removed = present.with_extension(&REMOVED[1..]);
+        match fs::rename(&present, &removed) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.map_err(|error| unusable(&present, &error))?,
+        }
+        fs::remove_dir_all(&removed).map_err(|error| unusable(&removed, &error))
+    }
+
+    fn clear_removed(&self, data_dir: &Path) -> Result<(), NodeError> {
+        let names = names(data_dir)?;
+        // What somebody else put there stays.
+        let is_left =
+            |name: &&String| name.strip_suffix(REMOVED).is_some_and(|rest| rest.parse::<u64>().is_ok());
+        names.iter().filter(is_left).try_for_each(|name| {
+            let path = data_dir.join(GROUPS).join(name);
+            fs::remove_dir_all(&path).map_err(|error| unusable(&path, &error))
+        })
+    }
+
+    fn remove_all(&self, data_dir: &Path) -> Result<(), NodeError> {
+        let groups = data_dir.join(GROUPS);
+        match fs::remove_dir_all(&groups) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(&groups, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn folder(data_dir: &Path, group: GroupId) -> PathBuf {
     data_dir.join(GROUPS).join(group.get().to_string())
 }
 
-/// The groups of which there is a copy; what has no log is none.
-pub(super) fn list(data_dir: &Path) -> Result<BTreeSet<GroupId>, NodeError> {
-    let groups = names(data_dir)?.into_iter().filter_map(|name| name.parse().ok()).map(GroupId::new);
-    Ok(groups.filter(|group| folder(data_dir, *group).join(LOG).is_dir()).collect())
-}
-
-/// Removes what is left of folders that were to go.
-pub(super) fn clear(data_dir: &Path) -> Result<(), NodeError> {
-    let names = names(data_dir)?;
-    // What somebody else put there stays.
-    let is_left = |name: &&String| name.strip_suffix(REMOVED).is_some_and(|rest| rest.parse::<u64>().is_ok());
-    names.iter().filter(is_left).try_for_each(|name| {
-        let path = data_dir.join(GROUPS).join(name);
-        fs::remove_dir_all(&path).map_err(|error| unusable(&path, &error))
-    })
+fn aside(data_dir: &Path, group: GroupId) -> PathBuf {
+    folder(data_dir, group).with_extension(ASIDE)
 }
 
 fn names(data_dir: &Path) -> Result<Vec<String>, NodeError> {
@@ -53,56 +150,7 @@ fn names(data_dir: &Path) -> Result<Vec<String>, NodeError> {
     }
 }
 
-/// Gives the folder of a copy that nobody has open another name; durable on return.
-pub(super) fn set_aside(data_dir: &Path, group: GroupId) -> Result<Option<PathBuf>, NodeError> {
-    discard_aside(data_dir, group)?;
-    let (present, aside) = (folder(data_dir, group), aside(data_dir, group));
-    match fs::rename(&present, &aside) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        renamed => renamed.map_err(|error| unusable(&present, &error))?,
-    }
-    let synced = fs::File::open(data_dir.join(GROUPS)).and_then(|groups| groups.sync_all());
-    synced.map_err(|error| unusable(&present, &error))?;
-    Ok(Some(aside))
-}
-
-pub(super) fn discard_aside(data_dir: &Path, group: GroupId) -> Result<(), NodeError> {
-    let aside = aside(data_dir, group);
-    match fs::remove_dir_all(&aside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(unusable(&aside, &error)),
-        _ => Ok(()),
-    }
-}
-
-fn aside(data_dir: &Path, group: GroupId) -> PathBuf {
-    folder(data_dir, group).with_extension(ASIDE)
-}
-
-/// Whether some bytes can be written and synced.
-pub(super) fn has_space(data_dir: &Path) -> bool {
-    let path = data_dir.join(SPACE_FILE);
-    let written = fs::File::create(&path).and_then(|mut file| {
-        file.write_all(&vec![0x5a; SPACE_BYTES])?;
-        file.sync_all()
-    });
-    // One that stays is written over the next time.
-    drop(fs::remove_file(&path));
-    written.is_ok()
-}
-
-/// Removes a copy that nobody has open, and what was set aside of it.
-pub(super) fn remove(data_dir: &Path, group: GroupId) -> Result<(), NodeError> {
-    discard_aside(data_dir, group)?;
-    let present = folder(data_dir, group);
-    let removed = present.with_extension(&REMOVED[1..]);
-    match fs::rename(&present, &removed) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        renamed => renamed.map_err(|error| unusable(&present, &error))?,
-    }
-    fs::remove_dir_all(&removed).map_err(|error| unusable(&removed, &error))
-}
-
-fn unusable(path: &Path, error: &Error) -> NodeError {
+fn unusable(path: &Path, error: &dyn fmt::Display) -> NodeError {
     NodeError::DataDirectory { path: path.to_owned(), reason: error.to_string() }
 }
 
@@ -114,18 +162,18 @@ mod tests {
     fn what_is_set_aside_is_one_folder_and_no_copy() {
         let data_dir = tempfile::tempdir().unwrap();
         let (path, group) = (data_dir.path(), GroupId::new(7));
-        assert_eq!(set_aside(path, group).unwrap(), None);
+        assert_eq!(CopyFolders.set_aside(path, group).unwrap(), None);
         for life in ["first", "second"] {
             fs::create_dir_all(folder(path, group).join(LOG)).unwrap();
             fs::write(folder(path, group).join("life"), life).unwrap();
-            let aside = set_aside(path, group).unwrap().unwrap();
+            let aside = CopyFolders.set_aside(path, group).unwrap().unwrap();
             assert_eq!(fs::read_to_string(aside.join("life")).unwrap(), life);
         }
-        assert_eq!(list(path).unwrap(), BTreeSet::new());
-        clear(path).unwrap();
+        assert_eq!(CopyFolders.list(path).unwrap(), BTreeSet::new());
+        CopyFolders.clear_removed(path).unwrap();
         assert!(aside(path, group).exists());
-        assert!(has_space(path));
-        remove(path, group).unwrap();
+        assert!(CopyFolders.has_space(path));
+        CopyFolders.remove(path, group).unwrap();
         assert_eq!(fs::read_dir(path.join(GROUPS)).unwrap().count(), 0);
         assert_eq!(fs::read_dir(path).unwrap().count(), 1);
     }
@@ -134,20 +182,23 @@ mod tests {
     fn a_removed_copy_is_gone_and_half_of_one_is_never_found() {
         let data_dir = tempfile::tempdir().unwrap();
         let path = data_dir.path();
-        assert_eq!(list(path).unwrap(), BTreeSet::new());
+        assert_eq!(CopyFolders.list(path).unwrap(), BTreeSet::new());
         for group in [1, 2, 3] {
             fs::create_dir_all(folder(path, GroupId::new(group)).join(LOG)).unwrap();
         }
         fs::create_dir_all(folder(path, GroupId::new(4)).join("segments")).unwrap();
         fs::create_dir_all(path.join(GROUPS).join("notes")).unwrap();
         fs::rename(folder(path, GroupId::new(3)), path.join(GROUPS).join("3.removed")).unwrap();
-        remove(path, GroupId::new(1)).unwrap();
-        remove(path, GroupId::new(9)).unwrap();
-        assert_eq!(list(path).unwrap(), [GroupId::new(2)].into());
-        clear(path).unwrap();
+        CopyFolders.remove(path, GroupId::new(1)).unwrap();
+        CopyFolders.remove(path, GroupId::new(9)).unwrap();
+        assert_eq!(CopyFolders.list(path).unwrap(), [GroupId::new(2)].into());
+        CopyFolders.clear_removed(path).unwrap();
         let mut left: Vec<_> =
             fs::read_dir(path.join(GROUPS)).unwrap().map(|e| e.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, ["2", "4", "notes"]);
+        CopyFolders.remove_all(path).unwrap();
+        CopyFolders.remove_all(path).unwrap();
+        assert!(!path.join(GROUPS).exists());
     }
 }

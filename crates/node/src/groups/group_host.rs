@@ -6,7 +6,7 @@ use crate::driver::{Alignment, CheckpointState, Confirming, Driver, Links, Yield
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
 use crate::group_state::GroupState;
-use crate::groups::{Lease, LocalGroup, Serving, copy_folders};
+use crate::groups::{Lease, LocalGroup, Serving};
 use crate::jobs::{JobBoard, Lanes};
 use crate::options::NodeOptions;
 use crate::pool::Pool;
@@ -15,7 +15,7 @@ use crate::snapshots::Throttle;
 use lavandin_consensus::Metadata;
 use lavandin_group::replication::ReplicationOptions;
 use lavandin_group::{GroupCopy, GroupOptions, Recovery, Replica};
-use lavandin_storage::{DataDirLock, Directory, Durability, LocalDirectory};
+use lavandin_storage::{DataDirLock, Durability};
 use lavandin_types::{GroupId, NodeId, SequenceNumber};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -146,15 +146,13 @@ impl GroupHost {
         let (log_bytes, log_bytes_seen) = watch::channel(copy.log_bytes());
         let (failure, failure_seen) = watch::channel(None);
         let readers = copy.consumer().readers();
-        let directory = directory_of(&self.options, group)?;
+        let directory = self.options.copies.open(&self.options.data_dir, group)?;
         // Bounded by `LocalGroup::take_message`, and by the metadata's commands.
         let (news_to, news) = crossbeam_channel::unbounded();
         let serving = Arc::new(Serving::new(self.clock, group));
         serving.show_log(copy.last().epoch, copy.last().sequence);
-        let detection_ms = self.metadata.catalogue().options().detection_ms;
-        let replication = ReplicationOptions::new(group, part.node, part.incarnation, detection_ms);
         let driver = Driver {
-            replica: Replica::new(copy, replication),
+            replica: Replica::new(copy, self.replication(group, part)),
             directory: Arc::clone(&directory),
             limits: self.options.limits.of_collection(),
             readers: readers.clone(),
@@ -204,6 +202,15 @@ impl GroupHost {
         })
     }
 
+    fn replication(&self, group: GroupId, part: Part) -> ReplicationOptions {
+        let detection_ms = self.metadata.catalogue().options().detection_ms;
+        ReplicationOptions {
+            #[cfg(feature = "mutations")]
+            mutation: self.options.mutation,
+            ..ReplicationOptions::new(group, part.node, part.incarnation, detection_ms)
+        }
+    }
+
     /// Refuses records without a catalogue: they would be taken for dropped ones, and removed.
     fn check_catalogue(&self, copy: &GroupCopy<GroupState>) -> Result<(), NodeError> {
         if self.metadata.catalogue().cluster().is_some() || copy.last().sequence == SequenceNumber::ZERO {
@@ -218,7 +225,7 @@ impl GroupHost {
     /// Closes a copy that the node is not to have any more, and removes its folder, and what was set aside of it.
     pub(crate) fn remove(&self, group: GroupId) -> Result<(), NodeError> {
         self.close(group)?;
-        copy_folders::remove(&self.options.data_dir, group)
+        self.options.copies.remove(&self.options.data_dir, group)
     }
 
     /// Closes a copy that is of no use any more, and sets its folder aside, in the place of what was set aside before. Where
@@ -228,17 +235,17 @@ impl GroupHost {
             // What it held is not used any more.
             tracing::error!(%group, %error, "the thread of a damaged copy ended badly");
         }
-        copy_folders::set_aside(&self.options.data_dir, group)
+        self.options.copies.set_aside(&self.options.data_dir, group)
     }
 
     /// Removes what was set aside of a group's copy.
     pub(crate) fn discard_aside(&self, group: GroupId) -> Result<(), NodeError> {
-        copy_folders::discard_aside(&self.options.data_dir, group)
+        self.options.copies.discard_aside(&self.options.data_dir, group)
     }
 
     /// Whether there is space to go on with.
     pub(crate) fn has_space(&self) -> bool {
-        copy_folders::has_space(&self.options.data_dir)
+        self.options.copies.has_space(&self.options.data_dir)
     }
 
     /// Ends the thread of a copy. Callers that hold on to the copy are refused. It must not be started meanwhile. Blocks
@@ -259,12 +266,12 @@ impl GroupHost {
 
     /// Groups of which a copy is on the disk, open or not.
     pub(crate) fn on_disk(&self) -> Result<BTreeSet<GroupId>, NodeError> {
-        copy_folders::list(&self.options.data_dir)
+        self.options.copies.list(&self.options.data_dir)
     }
 
     /// Removes what a crash left of copies that were being removed. Blocks.
     pub(crate) fn clear_removed(&self) -> Result<(), NodeError> {
-        copy_folders::clear(&self.options.data_dir)
+        self.options.copies.clear_removed(&self.options.data_dir)
     }
 
     pub(crate) fn durability(&self) -> Durability {
@@ -306,22 +313,16 @@ impl GroupHost {
     }
 }
 
-/// Where a group's copy is.
-fn directory_of(options: &NodeOptions, group: GroupId) -> Result<Arc<dyn Directory>, NodeError> {
-    let folder = copy_folders::folder(&options.data_dir, group);
-    let unusable = |reason: &dyn std::fmt::Display| NodeError::DataDirectory {
-        path: folder.clone(),
-        reason: reason.to_string(),
-    };
-    Ok(Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&error))?))
-}
-
 fn read_copy(options: &NodeOptions, group: GroupId) -> Result<GroupCopy<GroupState>, NodeError> {
-    let directory = directory_of(options, group)?;
+    let directory = options.copies.open(&options.data_dir, group)?;
     let limits = options.limits.of_collection();
     let make = |payload: Option<&[u8]>| GroupState::open(Arc::clone(&directory), limits, payload);
-    let mut copy =
-        GroupCopy::open_replica(Arc::clone(&directory), GroupOptions::new(group, options.durability), make)?;
+    let group_options = GroupOptions {
+        #[cfg(feature = "mutations")]
+        mutation: options.mutation,
+        ..GroupOptions::new(group, options.durability)
+    };
+    let mut copy = GroupCopy::open_replica(Arc::clone(&directory), group_options, make)?;
     copy.consumer_mut().shard.publish();
     report(group, copy.recovery());
     Ok(copy)

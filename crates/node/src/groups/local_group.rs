@@ -122,7 +122,8 @@ impl LocalGroup {
         Ok(())
     }
 
-    /// Whether what was read here until now was the group's newest. Asked after reading.
+    /// Whether what is read here was the group's newest. Asked before reading, because views of a copy that is about to
+    /// lead do not show all that its log has yet, and after it, because a lease may end meanwhile.
     pub(crate) fn check_primary(&self) -> Result<(), NodeError> {
         self.serving.check_primary()
     }

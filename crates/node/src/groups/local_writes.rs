@@ -21,7 +21,7 @@ impl LocalGroup {
         change: Change,
     ) -> Result<Outcome, NodeError> {
         let needs_records = matches!(change, Change::Delete(_) | Change::Restore(_) | Change::Compact);
-        if needs_records && self.shard.view(collection).is_none() {
+        if needs_records && self.holds_nothing_of(collection)? {
             // Nothing was ever written, so there is nothing to delete, restore or remove.
             return Ok(Outcome::Count(0));
         }
@@ -32,6 +32,17 @@ impl LocalGroup {
             self.client.wait_for(context, opening).await?;
         }
         changed
+    }
+
+    /// Whether nothing of a collection was ever written to the group. A copy that has not settled what it found, or was
+    /// replaced, cannot tell.
+    fn holds_nothing_of(&self, collection: CollectionId) -> Result<bool, NodeError> {
+        if self.shard.view(collection).is_some() {
+            return Ok(false);
+        }
+        self.check_primary()?;
+        let nothing = self.shard.view(collection).is_none();
+        self.check_primary().map(|()| nothing)
     }
 
     /// Checks an add or upsert and holds its ids until it is logged or released. Asked again under the same
@@ -119,3 +130,6 @@ fn entry(catalogue: &Catalogue, collection: CollectionId) -> Result<&CollectionI
     let dropped = |_| NodeError::CollectionNotFound(format!("{collection} (it was dropped)"));
     catalogue.collection_by_id(collection).map(|info| &**info).map_err(dropped)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::groups::CopyFolders;
 use lavandin_storage::LocalDirectory;
 use std::fs;
 
@@ -13,33 +14,37 @@ fn seat() -> Seat {
     }
 }
 
+fn load(directory: &dyn Directory, path: &Path) -> Result<Identity, NodeError> {
+    load_or_create(directory, path, &CopyFolders)
+}
+
 #[test]
 fn a_directory_keeps_its_store_and_is_node_one_of_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let directory = LocalDirectory::new(folder.path()).unwrap();
-    let first = load_or_create(&directory, folder.path()).unwrap();
+    let first = load(&directory, folder.path()).unwrap();
     assert_eq!((first.node, &first.seat), (NodeId::new(1), &None));
-    assert_eq!(load_or_create(&directory, folder.path()).unwrap(), first);
+    assert_eq!(load(&directory, folder.path()).unwrap(), first);
 }
 
 #[test]
 fn whoever_takes_a_seat_moves_in_once() {
     let folder = tempfile::tempdir().unwrap();
     let directory = LocalDirectory::new(folder.path()).unwrap();
-    let before = load_or_create(&directory, folder.path()).unwrap();
+    let before = load(&directory, folder.path()).unwrap();
     let left_behind = folder.path().join("groups/1/log");
     fs::create_dir_all(&left_behind).unwrap();
     fs::create_dir_all(folder.path().join("metadata")).unwrap();
     store_seat(&directory, &seat()).unwrap();
 
-    let after = load_or_create(&directory, folder.path()).unwrap();
+    let after = load(&directory, folder.path()).unwrap();
     assert_eq!((after.store, after.node), (before.store, NodeId::new(3)));
     assert_eq!(after.seat, Some(Seat { moved_in: true, ..seat() }));
     assert!(!folder.path().join("groups").exists() && !folder.path().join("metadata").exists());
 
     // What it holds as a member stays.
     fs::create_dir_all(&left_behind).unwrap();
-    assert_eq!(load_or_create(&directory, folder.path()).unwrap(), after);
+    assert_eq!(load(&directory, folder.path()).unwrap(), after);
     assert!(left_behind.exists());
 }
 
@@ -48,22 +53,22 @@ fn whoever_gives_a_seat_up_is_another_empty_node() {
     let folder = tempfile::tempdir().unwrap();
     let directory = LocalDirectory::new(folder.path()).unwrap();
     store_seat(&directory, &seat()).unwrap();
-    let member = load_or_create(&directory, folder.path()).unwrap();
+    let member = load(&directory, folder.path()).unwrap();
     for interrupted in [false, true] {
         store_seat(&directory, &seat()).unwrap();
-        load_or_create(&directory, folder.path()).unwrap();
+        load(&directory, folder.path()).unwrap();
         fs::create_dir_all(folder.path().join("groups/1/log")).unwrap();
         fs::create_dir_all(folder.path().join("metadata")).unwrap();
         let after = if interrupted {
             store_seat(&directory, &Seat { given_up: true, ..seat() }).unwrap();
-            load_or_create(&directory, folder.path()).unwrap()
+            load(&directory, folder.path()).unwrap()
         } else {
-            give_up_seat(&directory, folder.path(), seat()).unwrap()
+            give_up_seat(&directory, (folder.path(), &CopyFolders), seat()).unwrap()
         };
         assert_eq!((after.node, &after.seat), (NodeId::new(1), &None));
         assert_ne!(after.store, member.store);
         assert!(!folder.path().join("groups").exists() && !folder.path().join("metadata").exists());
-        assert_eq!(load_or_create(&directory, folder.path()).unwrap(), after);
+        assert_eq!(load(&directory, folder.path()).unwrap(), after);
     }
 }
 
@@ -83,5 +88,5 @@ fn a_damaged_seat_is_an_error() {
     let mut bytes = fs::read(&file).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&file, bytes).unwrap();
-    assert!(load_or_create(&directory, folder.path()).is_err());
+    assert!(load(&directory, folder.path()).is_err());
 }

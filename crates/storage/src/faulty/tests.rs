@@ -57,6 +57,22 @@ fn each_fault_strikes_at_the_planned_call() {
 }
 
 #[test]
+fn syncs_are_slow_as_long_as_they_are_told_to_be() {
+    let directory = faulty();
+    let mut file = directory.create("a").unwrap();
+    let mut takes = |delay| {
+        directory.slow_syncs(delay);
+        let begun = std::time::Instant::now();
+        file.sync().unwrap();
+        directory.sync_dir("").unwrap();
+        begun.elapsed()
+    };
+    let delay = Duration::from_millis(20);
+    assert!(takes(delay) >= 2 * delay);
+    assert!(takes(Duration::ZERO) < delay);
+}
+
+#[test]
 fn a_torn_call_that_is_no_write_is_done_and_fails() {
     let directory = faulty();
     directory.fail_at(0, Fault::Torn);
