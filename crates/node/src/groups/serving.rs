@@ -142,11 +142,12 @@ impl Serving {
             && need.age_ms_max.is_none_or(|age_ms| self.is_younger(age_ms))
     }
 
-    /// Whether the views show all that was acknowledged longer ago than that.
+    /// Whether the views show all that was acknowledged so long ago. Milliseconds are cut off: what is as old to the
+    /// millisecond may be older.
     fn is_younger(&self, age_ms: u64) -> bool {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         shown.settle(self.applied());
-        shown.as_of_ms > 0 && self.clock.now_ms() - shown.as_of_ms <= age_ms
+        shown.as_of_ms > 0 && self.clock.now_ms() - shown.as_of_ms < age_ms
     }
 
     /// Waits until the views show what the log holds by now. Where the primary is silent only `known` is waited for, which

@@ -120,6 +120,10 @@ async fn what_was_acknowledged_through_an_earlier_process_is_shown() {
     let error = world.find_without_primary(&restarted).await.expect_err("the copy is older than the process");
     assert_eq!(error.code(), ErrorCode::Unavailable);
     world.ship(1).await;
+    let started_ms = world.now_ms();
+    while world.now_ms() <= started_ms + 1 {
+        tokio::task::yield_now().await;
+    }
     world.note_in_sync(world.now_ms());
     assert!(world.find_without_primary(&restarted).await.expect("it is answered"));
     world.nodes.stop().await;
