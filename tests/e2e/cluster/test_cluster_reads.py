@@ -157,6 +157,7 @@ def test_a_batch_without_ids_is_given_the_same_ones_whoever_is_asked(make_cluste
         assert sorted(listed) == everything
 
 
+@pytest.mark.slow
 def test_a_replica_whose_bytes_changed_is_found_and_rebuilt(make_cluster):
     cluster = make_cluster(Layout(groups=1, health=QUICK_HEALTH))
     with cluster.running():
