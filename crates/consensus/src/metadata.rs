@@ -19,6 +19,7 @@ use crate::raft_types::{Member, Raft, TypeConfig};
 use crate::state_machine::{LoadError, Published, StateMachine};
 use crate::store::{Store, StoreError, Verified};
 use crate::transport::{NoTransport, Transport};
+use futures_util::future::BoxFuture;
 use lavandin_cluster::Catalogue;
 use lavandin_types::NodeId;
 use openraft::{Config, ServerState, SnapshotPolicy};
@@ -128,14 +129,16 @@ impl Metadata {
     ///
     /// A sole voter leads when this returns, and everything acknowledged before is applied. A member of a larger group
     /// is back with what was on its disk; it waits for nobody, `read_barrier` does.
-    pub async fn open(options: MetadataOptions) -> Result<Self, MetadataError> {
-        let path = options.directory.join(FILE);
-        let (directory, node) = (options.directory.clone(), options.node);
-        Self::open_store(options, path.clone(), move || {
-            std::fs::create_dir_all(&directory)?;
-            Store::open(&path, node.get())
+    pub fn open(options: MetadataOptions) -> BoxFuture<'static, Result<Self, MetadataError>> {
+        Box::pin(async move {
+            let path = options.directory.join(FILE);
+            let (directory, node) = (options.directory.clone(), options.node);
+            Self::open_store(options, path.clone(), move || {
+                std::fs::create_dir_all(&directory)?;
+                Store::open(&path, node.get())
+            })
+            .await
         })
-        .await
     }
 
     /// The same over any store; `path` is only for messages.
@@ -244,17 +247,19 @@ impl Metadata {
     }
 
     /// Stops and closes the file; the directory may be opened again when it returns. The catalogue stays readable.
-    pub async fn shutdown(&self) {
-        let shared = &self.shared;
-        shared.stopping.send_replace(true);
-        // They fail only if they already ended by a panic, which for the consensus library's the status tells.
-        drop(shared.raft.shutdown().await);
-        let tasks = std::mem::take(&mut *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        for task in tasks {
-            drop(task.await);
-        }
-        let store = shared.store.clone();
-        drop(tokio::task::spawn_blocking(move || store.close()).await);
+    pub fn shutdown(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let shared = &self.shared;
+            shared.stopping.send_replace(true);
+            // They fail only if they already ended by a panic, which for the consensus library's the status tells.
+            drop(shared.raft.shutdown().await);
+            let tasks = std::mem::take(&mut *shared.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+            for task in tasks {
+                drop(task.await);
+            }
+            let store = shared.store.clone();
+            drop(tokio::task::spawn_blocking(move || store.close()).await);
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::cluster_status::ClusterStatus;
 use crate::membership::RepairStatistics;
 use crate::node::Node;
+use futures_util::future::BoxFuture;
 use lavandin_peer::{Class, ConnectionError};
 use lavandin_types::NodeId;
 use std::net::IpAddr;
@@ -50,8 +51,8 @@ impl Node {
     }
 
     /// How the cluster stands as the leader of the metadata knows it; as this node knows it, where none answers in time.
-    pub async fn cluster_status(&self, timeout: Duration) -> ClusterStatus {
-        self.membership.leader_status(timeout).await
+    pub fn cluster_status(&self, timeout: Duration) -> BoxFuture<'_, ClusterStatus> {
+        Box::pin(async move { self.membership.leader_status(timeout).await })
     }
 
     /// What became of copies here that were out of order.

@@ -8,6 +8,7 @@ use crate::cluster_status::ClusterStatus;
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
+use futures_util::future::BoxFuture;
 use lavandin_cluster::{
     Catalogue, CatalogueError, Command, GroupInfo, GroupSeed, NodeInfo, NodeRole, OptionsChange, node_uri,
 };
@@ -53,22 +54,27 @@ pub struct MembersChanged {
 
 impl Node {
     /// Begins a change of the members; the status tells how far it is.
-    pub async fn change_members(
-        &self,
-        context: &CallContext,
+    pub fn change_members<'a>(
+        &'a self,
+        context: &'a CallContext,
         change: MemberChange,
-    ) -> Result<MembersChanged, NodeError> {
-        if self.metadata.catalogue().cluster().is_none() {
-            return Err(NodeError::Refused("this node belongs to no cluster yet".to_owned()));
-        }
-        self.metadata.read_barrier(left(context)).await?;
-        self.begin_change(context, change).await.map_err(|error| match error {
-            NodeError::Metadata(MetadataError::Refused(CatalogueError::NotPossible { group, reason })) => {
-                let catalogue = self.metadata.catalogue();
-                let name = catalogue.group(group).map_or("", |info| info.name.as_str());
-                NodeError::Refused(format!("group {name}: {reason}"))
+    ) -> BoxFuture<'a, Result<MembersChanged, NodeError>> {
+        Box::pin(async move {
+            if self.metadata.catalogue().cluster().is_none() {
+                return Err(NodeError::Refused("this node belongs to no cluster yet".to_owned()));
             }
-            other => other,
+            self.metadata.read_barrier(left(context)).await?;
+            self.begin_change(context, change).await.map_err(|error| match error {
+                NodeError::Metadata(MetadataError::Refused(CatalogueError::NotPossible {
+                    group,
+                    reason,
+                })) => {
+                    let catalogue = self.metadata.catalogue();
+                    let name = catalogue.group(group).map_or("", |info| info.name.as_str());
+                    NodeError::Refused(format!("group {name}: {reason}"))
+                }
+                other => other,
+            })
         })
     }
 

@@ -5,6 +5,7 @@ use crate::error::NodeError;
 use crate::groups::ask_each;
 use crate::node::Node;
 use crate::options::CallContext;
+use futures_util::future::BoxFuture;
 use lavandin_cluster::{CollectionInfo, Command, Reply};
 use lavandin_group::Consumer;
 use lavandin_shard::{Change, Outcome, RecordBatch, Request, Shard};
@@ -15,32 +16,34 @@ use std::sync::Arc;
 impl Node {
     /// Carries out a change: all of it or nothing. On return it is in the group's log, as durable as the node's
     /// options say, and visible to every later read.
-    pub async fn change(
-        &self,
-        context: &CallContext,
-        database: &str,
-        name: &str,
+    pub fn change<'a>(
+        &'a self,
+        context: &'a CallContext,
+        database: &'a str,
+        name: &'a str,
         change: Change,
-    ) -> Result<Outcome, NodeError> {
-        let mut info = self.lookup(database, name).await?;
-        let context = &context.in_collection(info.id);
-        context.check()?;
-        let batch = match &change {
-            Change::Add(batch) | Change::Upsert(batch) => Some(batch),
-            Change::Delete(_) | Change::Restore(_) | Change::Compact | Change::Allot { .. } => None,
-        };
-        if let Some(batch) = batch {
-            self.check_batch(batch)?;
-            if info.dim == 0 {
-                // A batch that will be refused must not fix the dimension.
-                self.rehearse(context, &info, &change).await?;
-                info = self.fix_dimension(context, info, batch.vectors.dim).await?;
+    ) -> BoxFuture<'a, Result<Outcome, NodeError>> {
+        Box::pin(async move {
+            let mut info = self.lookup(database, name).await?;
+            let context = &context.in_collection(info.id);
+            context.check()?;
+            let batch = match &change {
+                Change::Add(batch) | Change::Upsert(batch) => Some(batch),
+                Change::Delete(_) | Change::Restore(_) | Change::Compact | Change::Allot { .. } => None,
+            };
+            if let Some(batch) = batch {
+                self.check_batch(batch)?;
+                if info.dim == 0 {
+                    // A batch that will be refused must not fix the dimension.
+                    self.rehearse(context, &info, &change).await?;
+                    info = self.fix_dimension(context, info, batch.vectors.dim).await?;
+                }
             }
-        }
-        match &self.groups_of(&info)?[..] {
-            [only] => only.change(context, info.id, change).await,
-            _ => self.change_over_groups(context, info, change).await,
-        }
+            match &self.groups_of(&info)?[..] {
+                [only] => only.change(context, info.id, change).await,
+                _ => self.change_over_groups(context, info, change).await,
+            }
+        })
     }
 
     /// Puts everything acknowledged onto stable storage; under `Durability::Fsync` it is there already.

@@ -11,6 +11,7 @@ use crate::message::{Answer, Body, Failure, Operation, Reply, Request};
 use crate::network::CallError;
 use crate::raft_types::Outcome;
 use crate::transport::TransportError;
+use futures_util::future::BoxFuture;
 use lavandin_cluster::{Command, Reply as CommandReply};
 use openraft::async_runtime::WatchReceiver;
 use openraft::errors::{ClientWriteError, ForwardToLeader, LinearizableReadError, RaftError};
@@ -82,42 +83,44 @@ impl Metadata {
     }
 
     /// Has the leader do it and waits until it is visible here.
-    pub(super) async fn at_leader(
+    pub(super) fn at_leader(
         &self,
         operation: Operation,
         timeout: Duration,
-    ) -> Result<Outcome, Unfinished> {
-        let deadline = Instant::now() + timeout;
-        let (mut pause_ms, mut maybe_done, mut hint) = (PAUSE_MIN_MS, false, None);
-        let reason = loop {
-            let reason = match self.attempt(&operation, hint.take(), deadline).await {
-                Ok(Answer { index, outcome }) => {
-                    if self.wait_applied(index, deadline).await {
-                        return Ok(outcome);
+    ) -> BoxFuture<'_, Result<Outcome, Unfinished>> {
+        Box::pin(async move {
+            let deadline = Instant::now() + timeout;
+            let (mut pause_ms, mut maybe_done, mut hint) = (PAUSE_MIN_MS, false, None);
+            let reason = loop {
+                let reason = match self.attempt(&operation, hint.take(), deadline).await {
+                    Ok(Answer { index, outcome }) => {
+                        if self.wait_applied(index, deadline).await {
+                            return Ok(outcome);
+                        }
+                        let reason = "the leader did it, but that did not arrive here in time".to_owned();
+                        return Err(Unfinished::Late { maybe_done: true, reason });
                     }
-                    let reason = "the leader did it, but that did not arrive here in time".to_owned();
-                    return Err(Unfinished::Late { maybe_done: true, reason });
-                }
-                Err(Failure::Stopped(reason)) => return Err(Unfinished::Stopped(reason)),
-                Err(Failure::Refused(reason)) => return Err(Unfinished::Refused(reason)),
-                Err(failure) => {
-                    maybe_done |= matches!(failure, Failure::Unknown(_));
-                    let reason = failure.to_string();
-                    if let Failure::NotLeader(leader) = failure {
-                        hint = leader;
+                    Err(Failure::Stopped(reason)) => return Err(Unfinished::Stopped(reason)),
+                    Err(Failure::Refused(reason)) => return Err(Unfinished::Refused(reason)),
+                    Err(failure) => {
+                        maybe_done |= matches!(failure, Failure::Unknown(_));
+                        let reason = failure.to_string();
+                        if let Failure::NotLeader(leader) = failure {
+                            hint = leader;
+                        }
+                        reason
                     }
-                    reason
+                };
+                if Instant::now() >= deadline {
+                    break reason;
                 }
+                self.pause(pause_ms, deadline).await;
+                pause_ms = PAUSE_MAX_MS.min(pause_ms * 2);
             };
-            if Instant::now() >= deadline {
-                break reason;
-            }
-            self.pause(pause_ms, deadline).await;
-            pause_ms = PAUSE_MAX_MS.min(pause_ms * 2);
-        };
-        // Where nobody leads, the status may know why.
-        let obstacle = self.status().degraded.filter(|_| self.leader().is_none());
-        Err(Unfinished::Late { maybe_done, reason: obstacle.unwrap_or(reason) })
+            // Where nobody leads, the status may know why.
+            let obstacle = self.status().degraded.filter(|_| self.leader().is_none());
+            Err(Unfinished::Late { maybe_done, reason: obstacle.unwrap_or(reason) })
+        })
     }
 
     /// One try with who leads, or is said to.

@@ -6,6 +6,7 @@ use crate::message::{Body, Failure, MessageError, Reply, Request, SnapshotChunk}
 use crate::raft_types::{Snapshot, SnapshotMeta, Vote};
 use crate::transport::MESSAGE_BYTES_MAX;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use lavandin_cluster::Catalogue;
 use lavandin_types::NodeId;
 use std::fmt::Display;
@@ -30,9 +31,11 @@ pub(super) struct IncomingSnapshot {
 impl Metadata {
     /// Answers a message of another member, whose number the transport has made sure of. Never fails: what is wrong
     /// with the message, or with this node, is in the answer.
-    pub async fn handle(&self, from: NodeId, request: &[u8]) -> Bytes {
-        let reply = self.answer(from.get(), request).await;
-        reply.unwrap_or_else(Reply::Failed).encode().into()
+    pub fn handle<'a>(&'a self, from: NodeId, request: &'a [u8]) -> BoxFuture<'a, Bytes> {
+        Box::pin(async move {
+            let reply = self.answer(from.get(), request).await;
+            reply.unwrap_or_else(Reply::Failed).encode().into()
+        })
     }
 
     async fn answer(&self, from: u64, message: &[u8]) -> Result<Reply, Failure> {

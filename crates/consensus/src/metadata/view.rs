@@ -5,6 +5,7 @@ use super::{ELECTION_MAX_MS, Metadata};
 use crate::message::{Body, Reply, Request};
 use crate::raft_types::{Member, TypeConfig};
 use crate::status::{MetadataStatus, PeerStatus};
+use futures_util::future::BoxFuture;
 use lavandin_types::NodeId;
 use openraft::async_runtime::WatchReceiver;
 use openraft::{RaftMetrics, ServerState};
@@ -44,21 +45,23 @@ impl Metadata {
 
     /// The leader's view, which alone knows how far each member is; this node's own, degraded, where no leader answers
     /// in time.
-    pub async fn leader_status(&self, timeout: Duration) -> MetadataStatus {
-        let own = self.status();
-        let Some((node, Member { address, .. })) =
-            self.leader().filter(|(node, _)| *node != self.shared.node)
-        else {
-            return own;
-        };
-        let request = Request { node, directory: None, body: Body::Status };
-        match self.shared.network.call(&address, request, timeout).await {
-            Ok(Reply::Status(status)) if status.leader == Some(status.node) => *status,
-            _ => {
-                let silent = format!("the metadata leader, node {}, does not answer", NodeId::new(node));
-                MetadataStatus { degraded: own.degraded.or(Some(silent)), ..own }
+    pub fn leader_status(&self, timeout: Duration) -> BoxFuture<'_, MetadataStatus> {
+        Box::pin(async move {
+            let own = self.status();
+            let Some((node, Member { address, .. })) =
+                self.leader().filter(|(node, _)| *node != self.shared.node)
+            else {
+                return own;
+            };
+            let request = Request { node, directory: None, body: Body::Status };
+            match self.shared.network.call(&address, request, timeout).await {
+                Ok(Reply::Status(status)) if status.leader == Some(status.node) => *status,
+                _ => {
+                    let silent = format!("the metadata leader, node {}, does not answer", NodeId::new(node));
+                    MetadataStatus { degraded: own.degraded.or(Some(silent)), ..own }
+                }
             }
-        }
+        })
     }
 
     /// Who leads, as far as this node knows.

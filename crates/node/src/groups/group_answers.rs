@@ -8,6 +8,7 @@ use crate::groups::router::Router;
 use crate::options::CallContext;
 use crate::reading::Reading;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use lavandin_group::GroupError;
 use lavandin_peer::{MESSAGE_BYTES_MAX, PeerStatus};
 use lavandin_types::{ErrorCode, NodeId, PrimaryEpoch};
@@ -19,40 +20,44 @@ const MARGIN: Duration = Duration::from_secs(1);
 
 impl Router {
     /// Answers what another node asks a group. Errors are part of the answer, but for bytes that are none of ours.
-    pub(crate) async fn answer(
-        &self,
+    pub(crate) fn answer<'a>(
+        &'a self,
         from: NodeId,
-        payload: &Bytes,
+        payload: &'a Bytes,
         deadline: Instant,
-    ) -> Result<Bytes, PeerStatus> {
-        let (header, call) = decode_call(payload).ok_or_else(|| {
-            let text = format!(
-                "node {from} asks what node {} does not understand; upgrade the older of the two",
-                self.node
-            );
-            PeerStatus::new(ErrorCode::InvalidArgument, text)
-        })?;
-        let (request_id, reading) = (header.request_id, Reading::default());
-        let context = CallContext { request_id, deadline, reading };
-        let is_read = call.is_read();
-        let answer = self.carry_out(&context, &header, call).await;
-        let answer = answer.map_err(|error| for_another_node(error, is_read, &header));
-        let applied =
-            self.host.get(header.group).map_or_else(Applied::default, |local| local.serving.applied_record());
-        let encoded = encode_answer(&Answered { applied, answer });
-        if encoded.len() <= MESSAGE_BYTES_MAX {
-            return Ok(encoded);
-        }
-        let error = NodeError::Remote {
-            code: ErrorCode::PayloadTooLarge,
-            message: format!(
-                "Invalid argument: the answer takes {} bytes between two nodes; the limit is {MESSAGE_BYTES_MAX}, so \
+    ) -> BoxFuture<'a, Result<Bytes, PeerStatus>> {
+        Box::pin(async move {
+            let (header, call) = decode_call(payload).ok_or_else(|| {
+                let text = format!(
+                    "node {from} asks what node {} does not understand; upgrade the older of the two",
+                    self.node
+                );
+                PeerStatus::new(ErrorCode::InvalidArgument, text)
+            })?;
+            let (request_id, reading) = (header.request_id, Reading::default());
+            let context = CallContext { request_id, deadline, reading };
+            let is_read = call.is_read();
+            let answer = self.carry_out(&context, &header, call).await;
+            let answer = answer.map_err(|error| for_another_node(error, is_read, &header));
+            let applied = self
+                .host
+                .get(header.group)
+                .map_or_else(Applied::default, |local| local.serving.applied_record());
+            let encoded = encode_answer(&Answered { applied, answer });
+            if encoded.len() <= MESSAGE_BYTES_MAX {
+                return Ok(encoded);
+            }
+            let error = NodeError::Remote {
+                code: ErrorCode::PayloadTooLarge,
+                message: format!(
+                    "Invalid argument: the answer takes {} bytes between two nodes; the limit is {MESSAGE_BYTES_MAX}, so \
                  ask for less at once",
-                encoded.len()
-            ),
-            filter_position: None,
-        };
-        Ok(encode_answer(&Answered { applied, answer: Err(error) }))
+                    encoded.len()
+                ),
+                filter_position: None,
+            };
+            Ok(encode_answer(&Answered { applied, answer: Err(error) }))
+        })
     }
 
     async fn carry_out(

@@ -9,6 +9,7 @@ use crate::options::CallContext;
 use crate::reads::Search;
 use crate::reservations::ReservationId;
 use crate::verifying::Digests;
+use futures_util::future::BoxFuture;
 use lavandin_cluster::Catalogue;
 use lavandin_shard::{Change, FieldKinds, Hit, Outcome, Record, Request, SearchResult, Which};
 use lavandin_types::{CollectionId, RecordId, RequestId};
@@ -130,16 +131,18 @@ impl GroupCall {
 
 impl LocalGroup {
     /// Answers from this copy. `catalogue` is where schemas come from.
-    pub(crate) async fn execute(
-        &self,
-        context: &CallContext,
-        catalogue: &Catalogue,
+    pub(crate) fn execute<'a>(
+        &'a self,
+        context: &'a CallContext,
+        catalogue: &'a Catalogue,
         call: GroupCall,
-    ) -> Result<GroupAnswer, NodeError> {
-        if call.concerns_records() {
-            self.throttle.note_request();
-        }
-        self.note(self.carry_out(context, catalogue, call).await)
+    ) -> BoxFuture<'a, Result<GroupAnswer, NodeError>> {
+        Box::pin(async move {
+            if call.concerns_records() {
+                self.throttle.note_request();
+            }
+            self.note(self.carry_out(context, catalogue, call).await)
+        })
     }
 
     async fn carry_out(

@@ -7,6 +7,7 @@
 
 use super::Membership;
 use crate::groups::Part;
+use futures_util::future::BoxFuture;
 use lavandin_cluster::{Catalogue, GroupInfo};
 use lavandin_types::{GroupId, NodeId};
 use std::collections::BTreeSet;
@@ -100,29 +101,31 @@ impl Membership {
     }
 
     /// Has other nodes take over what this one does, as far as they can within `limit`. The node is to be closed then.
-    pub(crate) async fn hand_over(&self, limit: Duration) {
-        let part = *self.part.borrow();
-        let Some(part) = part.filter(|_| !self.is_alone()) else { return };
-        self.stopping_soon.store(true, Ordering::Release);
-        let mut changes = self.metadata.changed();
-        let handed_over = async {
-            while self.metadata.catalogue().groups_of(part.node).any(|info| waits_for(info, part.node)) {
-                self.ask_to_yield(&self.metadata.catalogue(), part);
-                tokio::select! {
-                    () = self.yielded() => {
-                        self.beat_now.notify_one();
-                        drop(changes.changed().await);
+    pub(crate) fn hand_over(&self, limit: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let part = *self.part.borrow();
+            let Some(part) = part.filter(|_| !self.is_alone()) else { return };
+            self.stopping_soon.store(true, Ordering::Release);
+            let mut changes = self.metadata.changed();
+            let handed_over = async {
+                while self.metadata.catalogue().groups_of(part.node).any(|info| waits_for(info, part.node)) {
+                    self.ask_to_yield(&self.metadata.catalogue(), part);
+                    tokio::select! {
+                        () = self.yielded() => {
+                            self.beat_now.notify_one();
+                            drop(changes.changed().await);
+                        }
+                        _ = changes.changed() => {}
                     }
-                    _ = changes.changed() => {}
                 }
+            };
+            if tokio::time::timeout(limit, handed_over).await.is_err() {
+                tracing::warn!(
+                    event = "not_handed_over",
+                    "no other copy took over in time; the cluster will notice this node's silence"
+                );
             }
-        };
-        if tokio::time::timeout(limit, handed_over).await.is_err() {
-            tracing::warn!(
-                event = "not_handed_over",
-                "no other copy took over in time; the cluster will notice this node's silence"
-            );
-        }
+        })
     }
 
     /// Until the copies that were asked to have stopped serving.

@@ -6,6 +6,7 @@ use crate::membership::Membership;
 use crate::peers::{ControlReply, Refused, method};
 use crate::rebuilding::Rebuilding;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use lavandin_group::replication::Message;
 use lavandin_peer::{IncomingCall, PeerHandler, PeerStatus};
 use lavandin_types::{ErrorCode, NodeId};
@@ -35,6 +36,30 @@ impl Door {
         Ok(Bytes::new())
     }
 
+    fn dispatch(&self, call: IncomingCall) -> BoxFuture<'_, Result<Bytes, PeerStatus>> {
+        Box::pin(async move {
+            let unnamed =
+                || PeerStatus::new(ErrorCode::InvalidArgument, "a node without a number has no such calls");
+            let from = call.from.node;
+            match call.method {
+                method::METADATA => {
+                    Ok(self.membership.metadata.handle(from.ok_or_else(unnamed)?, &call.payload).await)
+                }
+                method::CONTROL => self.control(&call.payload).await,
+                method::REPLICATION => self.replication(from.ok_or_else(unnamed)?, call.payload),
+                method::GROUP_CALL => {
+                    let from = from.ok_or_else(unnamed)?;
+                    self.router.answer(from, &call.payload, call.deadline.into_std()).await
+                }
+                method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
+                other => {
+                    let message = format!("this version knows no calls of kind {other}; upgrade the node");
+                    Err(PeerStatus::new(ErrorCode::NotImplemented, message))
+                }
+            }
+        })
+    }
+
     async fn control(&self, payload: &[u8]) -> Result<Bytes, PeerStatus> {
         let reply = match serde_json::from_slice(payload) {
             Ok(request) => self.membership.answer(request).await,
@@ -49,24 +74,6 @@ impl Door {
 
 impl PeerHandler for Door {
     async fn handle(&self, call: IncomingCall) -> Result<Bytes, PeerStatus> {
-        let unnamed =
-            || PeerStatus::new(ErrorCode::InvalidArgument, "a node without a number has no such calls");
-        let from = call.from.node;
-        match call.method {
-            method::METADATA => {
-                Ok(self.membership.metadata.handle(from.ok_or_else(unnamed)?, &call.payload).await)
-            }
-            method::CONTROL => self.control(&call.payload).await,
-            method::REPLICATION => self.replication(from.ok_or_else(unnamed)?, call.payload),
-            method::GROUP_CALL => {
-                let from = from.ok_or_else(unnamed)?;
-                self.router.answer(from, &call.payload, call.deadline.into_std()).await
-            }
-            method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
-            other => {
-                let message = format!("this version knows no calls of kind {other}; upgrade the node");
-                Err(PeerStatus::new(ErrorCode::NotImplemented, message))
-            }
-        }
+        self.dispatch(call).await
     }
 }
