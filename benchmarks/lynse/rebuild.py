@@ -4,8 +4,9 @@
 
 Needs a Python with lynsedb==0.9.0 and numpy. One group of two copies and a coordinator hold the rows, checkpointed. The
 replica is killed and its directory removed, `--rounds` times on an idle cluster and then once under a fixed load of
-searches and writes through the coordinator. A rebuild is counted from the moment at which the new process listens to the
-one at which the catalogue has its copy in sync; `wire` is the part from the first byte fetched to the last. The plain copy
+searches and writes through the coordinator. A rebuild is counted from the first byte fetched to the moment at which the
+catalogue has the copy in sync; `wire_s` is the part until the last byte, `away_s` counts from the moment at which the new
+process listens: its death has to be noticed and its directory adopted first, which takes times that are set. The plain copy
 sends the same files over a loopback connection from one process to another, which syncs each: what the disk and the
 network of this machine give.
 """
@@ -83,7 +84,9 @@ def rebuild(group: Group) -> dict:
         if replica.get("rebuild_bytes"):
             first, last = first or now, now
         if replica["state"] == "active" and was_stale:
-            return {"seconds": now - begun, "wire_s": last - first if first else None}
+            if first is None:
+                raise SystemExit("the copy came back without a rebuild, or too fast to see it; use more rows")
+            return {"seconds": now - first, "wire_s": last - first, "away_s": now - begun}
         was_stale = was_stale or replica["state"] != "active"
         if now - begun > DEADLINE_S:
             raise SystemExit(f"the replica does not come back: {replica}")
@@ -185,7 +188,7 @@ def main():
         before = load.between(0, time.perf_counter())
         under = rebuild(group)
         ended = time.perf_counter()
-        # Without the pause of writes that the kill itself costs.
+        # Without the pause of writes that the kill itself costs, which lasts until the copy is out of the set.
         results["load"] = {"before": before, "during": load.between(ended - under["seconds"], ended), **under}
         load.stop()
     finally:

@@ -92,6 +92,11 @@ impl Incoming {
         Ok(true)
     }
 
+    /// Makes durable what there is of a file.
+    pub(super) fn sync_part(&self, file: &SegmentFile) -> Result<(), SnapshotError> {
+        Ok(self.directory.open(&self.part(file))?.sync()?)
+    }
+
     /// Makes the names of all files durable.
     pub(super) fn sync(&self) -> Result<(), SnapshotError> {
         Ok(self.directory.sync_dir(&segment_folder(self.folder))?)

@@ -2,7 +2,8 @@
 //!
 //! 1. An offer is asked for, then the snapshot, which must be ahead of this copy and name the files that are offered.
 //! 2. What this disk has of the files is taken over (`incoming`).
-//! 3. The rest is fetched, a few pieces at a time, in the order of the offer, as fast as the throttle allows.
+//! 3. The rest is fetched, a few pieces at a time, in the order of the offer, as fast as the throttle allows. A file that is
+//!    complete is synced and read against its checksum while the next ones arrive.
 //! 4. Files that arrived damaged are fetched once more.
 //! 5. The folder is synced. Only then the snapshot is given away to be installed.
 //!
@@ -15,28 +16,36 @@ use super::throttle::Throttle;
 use crate::group_state::split_payload;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::FuturesOrdered;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use lavandin_cluster::Rebuild;
 use lavandin_group::Snapshot;
-use lavandin_shard::{FileKind, SegmentFile, SnapshotFiles};
+use lavandin_shard::{FileKind, SnapshotFiles};
 use lavandin_storage::Directory;
 use lavandin_types::{GroupId, NodeId, SequenceNumber};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Bytes of a piece. Tests have small files.
 pub(super) const PIECE_BYTES: u32 = if cfg!(test) { 16 << 10 } else { 1 << 20 };
 /// Pieces that are on their way at a time.
-pub(super) const PIECES_MAX: usize = 4;
+pub(super) const PIECES_MAX: usize = 8;
+/// Files that are synced and checked at a time.
+const FINISHING_MAX: usize = 2;
+/// A file is synced whenever so much of it has come, so that little is left to do at its end.
+const SYNC_BYTES: u64 = 8 * PIECE_BYTES as u64;
 /// How often a piece is asked for that arrives damaged, and how often a file is fetched.
 const PIECE_ATTEMPTS: u32 = 3;
 const FILE_ATTEMPTS: u32 = 2;
 /// How often the source is told that a session is alive while this side is busy with its disk.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// A sync of the file that is growing.
+type Syncing = JoinHandle<Result<(), SnapshotError>>;
 
 /// Where the copy is that is to be rebuilt.
 #[derive(Clone, Copy, Debug)]
@@ -183,22 +192,56 @@ where
             pieces.map(move |piece| (missing, piece))
         });
         let mut arriving = FuturesOrdered::new();
-        let mut damaged = Vec::new();
+        let mut finishing: FuturesUnordered<BoxFuture<'_, (&Missing, Result<bool, SnapshotError>)>> =
+            FuturesUnordered::new();
+        let mut damaged: Vec<Missing> = Vec::new();
+        let (mut syncing, mut unsynced): (Option<Syncing>, u64) = (None, 0);
         loop {
             let next = rest.by_ref().take(PIECES_MAX - arriving.len());
             arriving.extend(
                 next.map(|(missing, piece)| async move { (missing, piece, self.piece(piece).await) }),
             );
-            let Some((missing, piece, bytes)) = arriving.next().await else { break };
-            let (bytes, incoming, file) = (bytes?, incoming.clone(), missing.file);
-            let length = bytes.len() as u64;
-            let store = move || store(&incoming, &file, piece.offset, &bytes);
-            if !self.on_disk(session, store).await? {
-                damaged.push(Missing { present: 0, ..*missing });
+            tokio::select! {
+                // First, for it begins when it is looked at.
+                biased;
+                Some((missing, is_sound)) = finishing.next() => {
+                    if !is_sound? {
+                        damaged.push(Missing { present: 0, ..*missing });
+                    }
+                }
+                Some((missing, piece, bytes)) = arriving.next(), if finishing.len() < FINISHING_MAX => {
+                    let (bytes, on_disk, file) = (bytes?, incoming.clone(), missing.file);
+                    unsynced += bytes.len() as u64;
+                    self.progress.bytes_done.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+                    let write = move || on_disk.write(&file, piece.offset, &bytes);
+                    if self.on_disk(session, write).await? {
+                        finishing.push(Box::pin(self.finish(session, missing, incoming, syncing.take())));
+                    } else if unsynced >= SYNC_BYTES && syncing.as_ref().is_none_or(Syncing::is_finished) {
+                        synced(syncing.take()).await?;
+                        let on_disk = incoming.clone();
+                        syncing = Some(spawn_blocking(move || on_disk.sync_part(&file)));
+                        unsynced = 0;
+                    }
+                }
+                else => return Ok(damaged),
             }
-            self.progress.bytes_done.fetch_add(length, Ordering::Relaxed);
         }
-        Ok(damaged)
+    }
+
+    /// Makes a file count that is all there, after what is under way with it; `false` if it is not what was offered.
+    async fn finish<'a>(
+        &self,
+        session: u64,
+        missing: &'a Missing,
+        incoming: &Incoming,
+        syncing: Option<Syncing>,
+    ) -> (&'a Missing, Result<bool, SnapshotError>) {
+        let (on_disk, file) = (incoming.clone(), missing.file);
+        let finished = match synced(syncing).await {
+            Ok(()) => self.on_disk(session, move || on_disk.finish(&file)).await,
+            Err(error) => Err(error),
+        };
+        (missing, finished)
     }
 
     async fn piece(&self, piece: Piece) -> Result<Bytes, SnapshotError> {
@@ -235,9 +278,11 @@ where
     }
 }
 
-/// `false` if that was all of the file and it is not what was offered.
-fn store(incoming: &Incoming, file: &SegmentFile, offset: u64, bytes: &[u8]) -> Result<bool, SnapshotError> {
-    Ok(!incoming.write(file, offset, bytes)? || incoming.finish(file)?)
+async fn synced(syncing: Option<Syncing>) -> Result<(), SnapshotError> {
+    match syncing {
+        Some(syncing) => syncing.await.map_err(|_| SnapshotError::Stopping)?,
+        None => Ok(()),
+    }
 }
 
 /// The pieces of a part from `start` on.
