@@ -1,8 +1,7 @@
 //! A primary whose copy is damaged while others are whole: it ends its reign, so that one of those is promoted.
 //!
-//! 1. It yields (`yielding`): what it took is settled, and it stops serving.
-//! 2. It asks the other copies in sync, who must answer: else nobody could take over.
-//! 3. It fails. From then on it logs and answers nothing until it is opened again, so whoever hears of the damage may
+//! 1. It yields (`yielding`): what it took is settled, and once the other copies in sync have answered it stops serving.
+//! 2. It fails. From then on it logs and answers nothing until it is opened again, so whoever hears of the damage may
 //!    promote another copy at once.
 //!
 //! Where that does not come about soon it goes on as before; it is asked again later.
@@ -18,32 +17,27 @@ const RESIGNING_MAX: Duration = Duration::from_secs(5);
 pub(crate) struct Resigning {
     reason: String,
     since: Instant,
-    /// The round in which the other copies are asked.
-    round: Option<u64>,
 }
 
 impl Driver {
     pub(super) fn resign(&mut self, reason: String) {
         if self.resigning.is_none() && self.replica.replicator().reign().is_some() {
             self.yielding.begin();
-            self.resigning = Some(Resigning { reason, since: Instant::now(), round: None });
+            self.resigning = Some(Resigning { reason, since: Instant::now() });
         }
     }
 
     /// Goes on with it.
     pub(super) fn keep_resigning(&mut self) {
-        let Some(mut resigning) = self.resigning.take() else { return };
+        let Some(resigning) = self.resigning.take() else { return };
         let over = self.replica.replicator().reign().is_none() || self.failure.borrow().is_some();
         if over || self.is_alone_in_sync() || resigning.since.elapsed() >= RESIGNING_MAX {
             self.yielding.give_up();
             return;
         }
         if self.has_yielded() {
-            resigning.round = resigning.round.or_else(|| self.replica.confirm());
-            if resigning.round.is_some_and(|round| self.replica.replicator().is_confirmed(round)) {
-                self.fail(&NodeError::Damaged(Damage::new("of this copy", &resigning.reason)));
-                return;
-            }
+            self.fail(&NodeError::Damaged(Damage::new("of this copy", &resigning.reason)));
+            return;
         }
         self.resigning = Some(resigning);
     }

@@ -1,7 +1,8 @@
 //! A primary that another copy is to replace: its node goes down, or the copy leaves the group.
 //!
 //! 1. It takes no new requests; what was reserved for a batch over several groups may still be logged for a moment.
-//! 2. Once all that it took is committed it stops answering reads.
+//! 2. Once all that it took is committed, and every other in-sync copy has answered since, it stops answering reads. One that
+//!    has died unnoticed must not be promoted.
 //! 3. Only then it says that it yields. From then on it logs and answers nothing, so that whoever is promoted meanwhile
 //!    has everything that was ever told.
 
@@ -16,6 +17,8 @@ const RESERVED_WAIT_MAX: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(crate) struct Yielding {
     since: Option<Instant>,
+    /// In which the other copies are to answer.
+    round: Option<u64>,
     done: bool,
     /// It was asked to, and is not only resigning.
     asked: bool,
@@ -55,12 +58,24 @@ impl Driver {
     pub(super) fn has_yielded(&mut self) -> bool {
         let Some(since) = self.yielding.since else { return false };
         if self.replica.replicator().reign().is_none() {
-            self.yielding.done = false;
+            (self.yielding.round, self.yielding.done) = (None, false);
             return false;
         }
         let no_reserved = self.reservations.is_empty() || since.elapsed() >= RESERVED_WAIT_MAX;
-        self.yielding.done |= no_reserved && self.waiting.is_empty() && self.replica.copy().is_settled();
+        if no_reserved && self.waiting.is_empty() && self.replica.copy().is_settled() {
+            self.yielding.done |= self.others_answer();
+        }
         self.yielding.done
+    }
+
+    /// Whether the copies that may take over have answered since they were asked to.
+    fn others_answer(&mut self) -> bool {
+        if self.failure.borrow().is_some() || self.is_alone_in_sync() {
+            return true;
+        }
+        let round = self.yielding.round.or_else(|| self.replica.confirm());
+        self.yielding.round = round;
+        round.is_some_and(|round| self.replica.replicator().is_confirmed(round))
     }
 
     pub(super) fn check_takes_requests(&self) -> Result<(), NodeError> {

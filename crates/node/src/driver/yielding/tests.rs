@@ -1,9 +1,11 @@
 use crate::driver::Reserved;
 use crate::error::NodeError;
 use crate::groups::LocalGroup;
-use crate::groups::two_nodes::{HERE, TwoNodes, add, context, int_ids};
+use crate::groups::two_nodes::{HERE, THERE, TwoNodes, add, alone, context, int_ids};
 use crate::reservations::ReservationId;
+use lavandin_group::replication::View;
 use lavandin_types::{ErrorCode, RequestId};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -32,6 +34,25 @@ async fn a_primary_that_yields_serves_nothing_until_it_is_told_otherwise() {
     copy.change(&context(), place, add(&[3])).await.expect("it serves again");
     assert!(copy.check_primary().is_ok());
     assert_eq!(nodes.ids(HERE, group).await, int_ids(&[1, 3]));
+    nodes.stop().await;
+}
+
+/// A primary that goes down just after another copy has died would leave the group to the dead one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_does_not_answer_is_not_handed_the_group() {
+    let nodes = TwoNodes::start().await;
+    let group = nodes.add_group("g", &[HERE]).await;
+    let (copy, catalogue) = (nodes.copy(HERE, group), nodes.metadata.catalogue());
+    let in_sync = BTreeMap::from([(HERE, 1), (THERE, 1)]);
+    copy.tell(View { version: 2, in_sync, ..alone(group, HERE) });
+    copy.ask_to_yield(true);
+    for id in 1..4 {
+        let change = copy.change(&context(), (&*catalogue, nodes.collection), add(&[id])).await;
+        assert_eq!(change.expect_err("nothing new is taken").code(), ErrorCode::Unavailable);
+        assert!(!*copy.serving.yields().borrow(), "nobody could take over");
+    }
+    copy.tell(View { version: 3, ..alone(group, HERE) });
+    yielded(&copy, true).await;
     nodes.stop().await;
 }
 
