@@ -101,6 +101,12 @@ impl Catalogue {
         self.collections.values()
     }
 
+    /// Whether a group has buckets of any collection.
+    pub fn has_collections(&self, group: GroupId) -> bool {
+        let mut tables = self.collections.values().filter_map(|info| self.tables.get(info.buckets));
+        tables.any(|table| table.groups().contains(&group))
+    }
+
     /// The table of a collection's buckets.
     pub fn bucket_table(&self, id: BucketTableId) -> Option<&Arc<BucketTable>> {
         self.tables.get(id)

@@ -20,6 +20,9 @@ pub trait CopyStore: fmt::Debug + Send + Sync {
     /// The directory of a copy, which is made if it is not there.
     fn open(&self, data_dir: &Path, group: GroupId) -> Result<Arc<dyn Directory>, NodeError>;
 
+    /// Whether there is a directory for a copy, be it empty.
+    fn exists(&self, data_dir: &Path, group: GroupId) -> Result<bool, NodeError>;
+
     /// The groups of which there is a copy; what has no log is none.
     fn list(&self, data_dir: &Path) -> Result<BTreeSet<GroupId>, NodeError>;
 
@@ -60,6 +63,11 @@ impl CopyStore for CopyFolders {
         let folder = folder(data_dir, group);
         fs::create_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
         Ok(Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&folder, &error))?))
+    }
+
+    fn exists(&self, data_dir: &Path, group: GroupId) -> Result<bool, NodeError> {
+        let folder = folder(data_dir, group);
+        folder.try_exists().map_err(|error| unusable(&folder, &error))
     }
 
     fn list(&self, data_dir: &Path) -> Result<BTreeSet<GroupId>, NodeError> {

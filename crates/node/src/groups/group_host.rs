@@ -8,6 +8,7 @@ use crate::group_client::GroupClient;
 use crate::group_state::GroupState;
 use crate::groups::{Lease, LocalGroup, Serving};
 use crate::jobs::{JobBoard, Lanes};
+use crate::node::FIRST_GROUP;
 use crate::options::NodeOptions;
 use crate::pool::Pool;
 use crate::reservations::Reservations;
@@ -100,6 +101,7 @@ impl GroupHost {
         if self.get(group).is_some() || self.copies_read().contains_key(&group) {
             return Ok(());
         }
+        self.check_files(group)?;
         let copy = read_copy(&self.options, group)?;
         self.check_catalogue(&copy)?;
         self.copies_read().insert(group, copy);
@@ -209,6 +211,25 @@ impl GroupHost {
             mutation: self.options.mutation,
             ..ReplicationOptions::new(group, part.node, part.incarnation, detection_ms)
         }
+    }
+
+    /// Refuses to begin anew with the only copy of records, whose files have vanished: it would come back empty, and nobody
+    /// would notice. Other copies are rebuilt.
+    fn check_files(&self, group: GroupId) -> Result<(), NodeError> {
+        let catalogue = self.metadata.catalogue();
+        let is_last = catalogue.group(group).is_some_and(|info| info.members.len() == 1);
+        let holds_records =
+            catalogue.has_collections(group) || group == FIRST_GROUP && catalogue.datasets().len() > 0;
+        if !is_last || !holds_records || self.options.copies.exists(&self.options.data_dir, group)? {
+            return Ok(());
+        }
+        let name = catalogue.group(group).map_or("", |info| info.name.as_str());
+        let reason = format!(
+            "the files of shard group {name} are gone (groups/{group}), and there is no other copy of it; restore that \
+             folder from a backup, or make an empty one to go on without what it held",
+            group = group.get()
+        );
+        Err(NodeError::DataDirectory { path: self.options.data_dir.clone(), reason })
     }
 
     /// Refuses records without a catalogue: they would be taken for dropped ones, and removed.

@@ -49,6 +49,33 @@ async fn a_node_that_is_dropped_lets_go_of_its_directory() {
     node.shutdown().await.unwrap();
 }
 
+/// It would come back empty, as if nothing had ever been written.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_copy_of_records_is_missed() {
+    let (dir, node) = world().await;
+    require(&node, "c").await;
+    change(&node, "c", one(1, [1.0, 0.0])).await;
+    node.shutdown().await.unwrap();
+    drop(node);
+    let (copy, backup) = (dir.path().join("groups/1"), dir.path().join("backup"));
+    std::fs::rename(&copy, &backup).unwrap();
+    let refused = Node::open(options(dir.path())).await.map(drop).expect_err("its files are gone");
+    assert_eq!(refused.code(), ErrorCode::Unavailable);
+    assert!(refused.to_string().contains("groups/1"), "{refused}");
+    std::fs::rename(&backup, &copy).unwrap();
+    let node = open(dir.path()).await;
+    assert_eq!(int_ids(&node, "c").await, [1]);
+    node.shutdown().await.unwrap();
+    drop(node);
+    // Whoever makes an empty folder does without what it held.
+    std::fs::remove_dir_all(&copy).unwrap();
+    std::fs::create_dir(&copy).unwrap();
+    let node = open(dir.path()).await;
+    assert!(int_ids(&node, "c").await.is_empty());
+    change(&node, "c", one(2, [1.0, 0.0])).await;
+    node.shutdown().await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_shutdown_calls_answer_unavailable() {
     let (_dir, node) = world().await;

@@ -87,6 +87,10 @@ impl CopyStore for Disk {
         Ok(Arc::new(faulty.clone()))
     }
 
+    fn exists(&self, _: &Path, group: GroupId) -> Result<bool, NodeError> {
+        Ok(lock(&self.0).copies.contains_key(&group))
+    }
+
     fn list(&self, _: &Path) -> Result<BTreeSet<GroupId>, NodeError> {
         let state = lock(&self.0);
         let has_log = |memory: &MemoryDirectory| memory.exists("log").unwrap_or(false);
