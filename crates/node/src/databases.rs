@@ -11,14 +11,36 @@ use lavandin_consensus::MetadataError;
 use lavandin_shard::{IndexSpec, Schema};
 use lavandin_types::{CollectionId, ElementType, IndexMode, Metric};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
 
 /// How long a call that drops collections waits for groups to remove the records.
 const DROP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the metadata's leader is waited for before a name counts as unknown.
-const BARRIER_MAX: Duration = Duration::from_secs(1);
+const LOOKUP_PATIENCE: Duration = Duration::from_secs(1);
+/// How long it is before a listing shows what this node knows.
+const LISTING_PATIENCE: Duration = Duration::from_millis(300);
+/// How long a call waits for a node that was just started to find its cluster.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(5);
+/// How long listings do without a leader that was waited for in vain: a client makes several before it reads.
+const SILENCE_KEPT: Duration = Duration::from_secs(1);
+
+/// When a listing last waited for the metadata's leader in vain.
+#[derive(Default)]
+pub(crate) struct LeaderSilence(Mutex<Option<Instant>>);
+
+impl LeaderSilence {
+    fn is_recent(&self) -> bool {
+        let since = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() < SILENCE_KEPT)
+    }
+
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+}
 
 /// A collection as callers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +67,13 @@ pub struct RequireCollection {
 }
 
 impl Node {
-    pub async fn databases(&self) -> Vec<String> {
-        self.present_catalogue().await.databases().map(|(name, _)| name.to_owned()).collect()
+    pub async fn databases(&self) -> Result<Vec<String>, NodeError> {
+        Ok(self.listed_catalogue().await?.databases().map(|(name, _)| name.to_owned()).collect())
     }
 
-    pub async fn database_exists(&self, name: &str) -> bool {
-        self.metadata.catalogue().database(name).is_ok()
-            || self.present_catalogue().await.database(name).is_ok()
+    pub async fn database_exists(&self, name: &str) -> Result<bool, NodeError> {
+        Ok(self.metadata.catalogue().database(name).is_ok()
+            || self.present_catalogue(LOOKUP_PATIENCE).await?.1.database(name).is_ok())
     }
 
     /// Creates a database unless it exists; with `drop_if_exists` an existing one is emptied.
@@ -70,7 +92,7 @@ impl Node {
 
     /// Removes a database and its collections; whether there was one.
     pub async fn drop_database(&self, context: &CallContext, name: &str) -> Result<bool, NodeError> {
-        let existed = self.database_exists(name).await;
+        let existed = self.database_exists(name).await?;
         if existed {
             let command = Command::DropDatabase { name: name.to_owned() };
             self.dropping(context, command).await?;
@@ -80,7 +102,7 @@ impl Node {
 
     /// The collections of a database, by name.
     pub async fn collections(&self, database: &str) -> Result<Vec<CollectionInfo>, NodeError> {
-        let catalogue = self.present_catalogue().await;
+        let catalogue = self.listed_catalogue().await?;
         let listed = catalogue.database(database)?.collections();
         listed.map(|(_, id)| Ok(describe(catalogue.collection_by_id(id)?))).collect()
     }
@@ -166,16 +188,39 @@ impl Node {
         if let Ok(found) = self.metadata.catalogue().collection(database, name) {
             return Ok(Arc::clone(found));
         }
-        Ok(Arc::clone(self.present_catalogue().await.collection(database, name)?))
+        Ok(Arc::clone(self.present_catalogue(LOOKUP_PATIENCE).await?.1.collection(database, name)?))
     }
 
-    /// The catalogue with all that was committed before this call; as this node knows it where no leader answers.
-    async fn present_catalogue(&self) -> Arc<Catalogue> {
-        if !self.membership.is_alone() {
-            // Without a leader nothing can be changed either, so that this node is behind by little.
-            drop(self.metadata.read_barrier(BARRIER_MAX).await);
+    /// The catalogue for listings, which go on while the metadata has no leader.
+    async fn listed_catalogue(&self) -> Result<Arc<Catalogue>, NodeError> {
+        if self.leader_silence.is_recent() {
+            return Ok(self.metadata.catalogue());
         }
-        self.metadata.catalogue()
+        let (is_present, catalogue) = self.present_catalogue(LISTING_PATIENCE).await?;
+        if !is_present {
+            self.leader_silence.note();
+        }
+        Ok(catalogue)
+    }
+
+    /// The catalogue with all that was committed before this call, or as this node knows it where no leader answers in
+    /// time; which of the two.
+    async fn present_catalogue(&self, patience: Duration) -> Result<(bool, Arc<Catalogue>), NodeError> {
+        self.find_cluster().await?;
+        // Without a leader nothing can be changed either, so that this node is behind by little.
+        let is_present = self.membership.is_alone() || self.metadata.read_barrier(patience).await.is_ok();
+        Ok((is_present, self.metadata.catalogue()))
+    }
+
+    /// Waits until a node of a cluster knows it: an empty catalogue is no answer.
+    async fn find_cluster(&self) -> Result<(), NodeError> {
+        let mut changes = self.metadata.changed();
+        let found = changes.wait_for(|_| !self.membership.lacks_cluster());
+        match timeout(CLUSTER_PATIENCE, found).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(NodeError::Stopping),
+            Err(_) => Err(NodeError::NoCluster),
+        }
     }
 
     /// Carries out a metadata command; forms the cluster first where this node belongs to none yet.
@@ -188,8 +233,8 @@ impl Node {
 
     /// Makes this node a cluster of one.
     async fn form_cluster(&self, context: &CallContext) -> Result<(), NodeError> {
-        if self.membership.waits_for_cluster() || self.identity.seat.is_some() {
-            return Err(NodeError::NoCluster);
+        if self.membership.lacks_cluster() {
+            return self.find_cluster().await;
         }
         let _forming = self.membership.forming.lock().await;
         if *self.membership.reopen_wanted().borrow() {

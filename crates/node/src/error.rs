@@ -66,9 +66,7 @@ pub enum NodeError {
     /// Writes need more in-sync copies than there are; nothing was done.
     #[error(transparent)]
     TooFewCopies(Refusal),
-    #[error(
-        "this coordinator has not found its cluster yet; start the nodes of its configuration, then try again"
-    )]
+    #[error("this node has not found its cluster yet; start the nodes of its configuration, then try again")]
     NoCluster,
     /// Nothing was done, or it does no harm to do it again.
     #[error("{0}")]

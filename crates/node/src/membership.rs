@@ -35,14 +35,15 @@ use crate::groups::{GroupHost, Part, view_of};
 use crate::identity::Identity;
 use crate::peers::{Peers, host_and_port};
 use departures::Departures;
-use lavandin_cluster::{BootId, NodeRole, StartId, Supervisor};
+use lavandin_cluster::{BootId, Catalogue, CopyState, NodeRole, StartId, Supervisor};
 use lavandin_consensus::Metadata;
 use lavandin_peer::PeerIdentity;
 use lavandin_storage::Directory;
-use lavandin_types::GroupId;
+use lavandin_types::{GroupId, NodeId};
 pub(crate) use links::GroupLinks;
 pub use repairs::RepairStatistics;
 use repairs::Repairs;
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -66,8 +67,8 @@ pub(crate) struct Membership {
     me: watch::Sender<PeerIdentity>,
     /// Held by whoever makes a cluster of this node, so that nobody else does meanwhile.
     pub(crate) forming: tokio::sync::Mutex<()>,
-    /// Held while copies are started and told.
-    following: tokio::sync::Mutex<()>,
+    /// Held while copies are started and told. The groups whose copy here was in sync when they were told last.
+    following: tokio::sync::Mutex<BTreeSet<GroupId>>,
     /// Of the term in which this node leads the metadata.
     supervisor: Mutex<Option<Supervisor>>,
     stopping: watch::Sender<bool>,
@@ -161,15 +162,16 @@ impl Membership {
 
     /// Whether it has its part in the cluster.
     pub(crate) fn ready(&self) -> Result<(), NodeError> {
-        if self.waits_for_cluster() {
+        if self.lacks_cluster() {
             return Err(NodeError::NoCluster);
         }
         if self.part.borrow().is_none() { Err(NodeError::NotRegistered) } else { Ok(()) }
     }
 
-    /// Whether it is a coordinator that has not found its cluster.
-    pub(crate) fn waits_for_cluster(&self) -> bool {
-        self.settings.role == NodeRole::Coordinator && self.metadata.catalogue().cluster().is_none()
+    /// Whether it belongs to a cluster, and does not have its metadata yet.
+    pub(crate) fn lacks_cluster(&self) -> bool {
+        let belongs = self.settings.role == NodeRole::Coordinator || self.identity.seat.is_some();
+        belongs && self.metadata.catalogue().cluster().is_none()
     }
 
     /// Registers, then keeps telling the copies what the metadata says.
@@ -205,7 +207,7 @@ impl Membership {
 
     /// Starts the copies that this node has by the catalogue, and tells them all how their groups stand.
     pub(crate) async fn follow_catalogue(&self) -> Result<(), NodeError> {
-        let _one = self.following.lock().await;
+        let mut in_sync = self.following.lock().await;
         let catalogue = self.metadata.catalogue();
         let Some(part) = *self.part.borrow() else { return Ok(()) };
         self.groups.lease.set_alone(self.is_alone());
@@ -235,6 +237,13 @@ impl Membership {
             }
         }
         self.ask_to_yield(&catalogue, part);
+        let now_in_sync = groups_in_sync(&catalogue, part.node);
+        if !now_in_sync.is_subset(&in_sync) {
+            // Such a copy may stand in for its primary from the first answered heartbeat on. The next one may be too late:
+            // the metadata's leader and the primary may be one node, and die before.
+            self.beat_now.notify_one();
+        }
+        *in_sync = now_in_sync;
         opened
     }
 
@@ -284,4 +293,10 @@ impl Membership {
     fn with_supervisor<T>(&self, work: impl FnOnce(&mut Supervisor) -> T) -> Option<T> {
         self.supervisor.lock().unwrap_or_else(PoisonError::into_inner).as_mut().map(work)
     }
+}
+
+/// The groups of which a node's copy is in sync.
+fn groups_in_sync(catalogue: &Catalogue, node: NodeId) -> BTreeSet<GroupId> {
+    let in_sync = catalogue.groups_of(node).filter(|info| info.state_of(node) == Some(CopyState::InSync));
+    in_sync.map(|info| info.id).collect()
 }

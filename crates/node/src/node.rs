@@ -6,6 +6,7 @@ use crate::allotment::{IdLeases, PlaceClock};
 use crate::clock::Clock;
 use crate::cluster_settings::ClusterSettings;
 use crate::copied;
+use crate::databases::LeaderSilence;
 use crate::datasets::DatasetRuntime;
 use crate::error::NodeError;
 use crate::group_client::GroupClient;
@@ -48,6 +49,7 @@ pub struct Node {
     pub(crate) datasets: Arc<DatasetRuntime>,
     pub(crate) door: Arc<PeerServer<Door>>,
     pub(crate) runtime: Runtime,
+    pub(crate) leader_silence: LeaderSilence,
     /// Itself, for what runs in the background.
     me: Weak<Self>,
     started: Instant,
@@ -102,34 +104,36 @@ impl Node {
     /// is created if it does not exist; a second process is refused.
     ///
     /// A node of its own serves when this returns. A member of a cluster takes its part as soon as it reaches the others.
-    pub async fn open(options: NodeOptions) -> Result<Arc<Self>, NodeError> {
-        let blocking = options.clone();
-        let mut claimed = tokio::task::spawn_blocking(move || claim(&blocking))
-            .await
-            .map_err(|_| NodeError::Internal("opening the data directory panicked"))??;
-        let runtime = Runtime::start()?;
-        let me = watch::Sender::new(claimed.introduction());
-        let peers = Peers::new(&options.cluster, &me.subscribe(), &runtime.handle())?;
-        if let Some(listening) = options.cluster.listening
-            && copied::original_lives(&peers, &claimed.identity, listening).await
-        {
-            claimed.begin_anew(&options).await?;
-            me.send_replace(claimed.introduction());
-        }
-        let metadata_options = metadata_options(&options, &claimed.identity, &peers);
-        let metadata = runtime
-            .spawn(Metadata::open(metadata_options))
-            .await
-            .map_err(|_| NodeError::Internal("opening the metadata panicked"))??;
-        let base = Base { claimed, metadata: metadata.clone(), peers, me, runtime };
-        let starting: BoxFuture<'_, Result<Arc<Self>, NodeError>> = Box::pin(Self::start(options, base));
-        match starting.await {
-            Ok(node) => Ok(node),
-            Err(error) => {
-                metadata.shutdown().await;
-                Err(error)
+    pub fn open(options: NodeOptions) -> BoxFuture<'static, Result<Arc<Self>, NodeError>> {
+        Box::pin(async move {
+            let blocking = options.clone();
+            let mut claimed = tokio::task::spawn_blocking(move || claim(&blocking))
+                .await
+                .map_err(|_| NodeError::Internal("opening the data directory panicked"))??;
+            let runtime = Runtime::start()?;
+            let me = watch::Sender::new(claimed.introduction());
+            let peers = Peers::new(&options.cluster, &me.subscribe(), &runtime.handle())?;
+            if let Some(listening) = options.cluster.listening
+                && copied::original_lives(&peers, &claimed.identity, listening).await
+            {
+                claimed.begin_anew(&options).await?;
+                me.send_replace(claimed.introduction());
             }
-        }
+            let metadata_options = metadata_options(&options, &claimed.identity, &peers);
+            let metadata = runtime
+                .spawn(Metadata::open(metadata_options))
+                .await
+                .map_err(|_| NodeError::Internal("opening the metadata panicked"))??;
+            let base = Base { claimed, metadata: metadata.clone(), peers, me, runtime };
+            let starting: BoxFuture<'_, Result<Arc<Self>, NodeError>> = Box::pin(Self::start(options, base));
+            match starting.await {
+                Ok(node) => Ok(node),
+                Err(error) => {
+                    metadata.shutdown().await;
+                    Err(error)
+                }
+            }
+        })
     }
 
     async fn start(options: NodeOptions, base: Base) -> Result<Arc<Self>, NodeError> {
@@ -178,6 +182,7 @@ impl Node {
             place_clock: PlaceClock::default(),
             door: Arc::new(door),
             runtime,
+            leader_silence: LeaderSilence::default(),
             started: Instant::now(),
         });
         match node.catch_up(first.as_deref()).await {
@@ -302,14 +307,16 @@ impl Node {
     }
 
     /// Finishes accepted writes, syncs them and ends all threads. Later calls answer `Stopping`.
-    pub async fn shutdown(&self) -> Result<(), NodeError> {
-        self.groups.board.cancel.store(true, Ordering::Release);
-        self.datasets.stop();
-        self.membership.stop();
-        let result = self.groups.shut_down().await;
-        self.metadata.shutdown().await;
-        self.membership.peers.shut_down().await;
-        result
+    pub fn shutdown(&self) -> BoxFuture<'_, Result<(), NodeError>> {
+        Box::pin(async move {
+            self.groups.board.cancel.store(true, Ordering::Release);
+            self.datasets.stop();
+            self.membership.stop();
+            let result = self.groups.shut_down().await;
+            self.metadata.shutdown().await;
+            self.membership.peers.shut_down().await;
+            result
+        })
     }
 }
 

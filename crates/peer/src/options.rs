@@ -54,7 +54,8 @@ pub struct ClientOptions {
     pub liveness: Liveness,
     /// For everything before the first frame.
     pub connect_max: Duration,
-    /// The pause after a failed attempt doubles from `backoff_first` to `backoff_max`; up to half of it is chance.
+    /// The pause after a failed attempt doubles from `backoff_first` to `backoff_max`; up to half of it is chance. A node that
+    /// comes back is reached after `backoff_max`, so what it has to know does not wait for longer.
     pub backoff_first: Duration,
     pub backoff_max: Duration,
     /// Calls under way on one connection; one more is an error at once, so that calls go in the order they are made.
@@ -72,7 +73,7 @@ impl Default for ClientOptions {
             liveness: Liveness::default(),
             connect_max: Duration::from_secs(2),
             backoff_first: Duration::from_millis(50),
-            backoff_max: Duration::from_secs(1),
+            backoff_max: Duration::from_millis(250),
             calls_max: 1024,
             bytes_max: 256 << 20,
             seed: 0,

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 from clients import DATABASE, Failed, Published, Thin, named
 from cluster import owner
 from history import ABSENT, ACKNOWLEDGED, REFUSED, UNKNOWN, History
+from report import Read
 
 TEXTS, INTEGERS, ALLOTTED = "texts", "integers", "allotted"
 COLLECTIONS = (TEXTS, INTEGERS, ALLOTTED)
@@ -66,7 +67,6 @@ class Run:
     stop: threading.Event = field(default_factory=threading.Event)
     writes: list = field(default_factory=list)
     reads: list = field(default_factory=list)
-    read_errors: int = 0
     defects: list = field(default_factory=list)
 
     def owner(self, collection: str, key) -> str:
@@ -239,14 +239,18 @@ class Reader(Worker):
             collection, key = keys[self.random.randrange(len(keys))]
         floor = history.floor((collection, key), self.router.name, time.monotonic())
         version = history.version_at((collection, key), floor)
+        began_s, answered = time.monotonic(), True
         try:
             if version is not ABSENT and self.random.random() < 0.5:
                 self.search(collection, key, floor, version)
             else:
                 self.read(collection, key, floor)
-            self.shared.reads.append((time.monotonic(), self.shared.owner(collection, key)))
         except Failed:
-            self.shared.read_errors += 1
+            answered = False
+        self.shared.reads.append(
+            Read(began_s, time.monotonic(), self.shared.owner(collection, key), self.router.name, answered)
+        )
+        if not answered:
             self.change()
 
     def read(self, collection: str, key, floor: int):

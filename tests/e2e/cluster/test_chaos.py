@@ -9,7 +9,7 @@ from clients import Thin
 from cluster import Cluster, Layout
 from faults import BEYOND_KINDS, NETWORK_KINDS, WEIGHTS, Fault, rules, schedule
 from load import Run, prepare
-from report import Inflicted, by_group, pause_after, pauses, percentile
+from report import Inflicted, Read, by_group, pause_after, pauses, percentile, read_pause_after
 
 ALONE = ["--groups", "1", "--copies", "1", "--coordinators", "0", "--no-network", "--beyond", "0", "--json"]
 
@@ -51,6 +51,23 @@ def test_pauses():
     beyond = Inflicted(Fault("kill_all", ("a",), 2.0, 0.0, beyond=True), 20.0, 25.0)
     assert pauses([event, beyond], [(at, "y") for at in stopped], []).keys() == {"kill"}
     assert [percentile([3, 1, 2], share) for share in (50, 99)] == [2, 3] and percentile([5], 99) == 5
+
+
+def test_pauses_of_reads():
+    event = Inflicted(Fault("kill", ("a",), 2.0, 0.0), 10.0, 15.0)
+
+    def pause(*reads) -> float:
+        return read_pause_after(event, [Read(*read) for read in reads])
+
+    assert pause() == 0.0
+    assert pause((9.0, 9.5, "x", "b", True), (14.0, 14.1, "x", "b", True)) == pytest.approx(0.1), "nobody asked"
+    assert pause((11.0, 11.1, "x", "b", True), (11.2, 14.0, "x", "b", True)) == pytest.approx(2.8)
+    assert pause((11.0, 14.0, "x", "b", True), (11.5, 11.6, "x", "b", True)) == pytest.approx(2.4), "another one was answered"
+    assert pause((11.0, 14.0, "x", "b", True), (11.5, 11.6, "y", "b", True)) == pytest.approx(3.0), "in another group"
+    assert pause((11.0, 14.0, "x", "a", True)) == 0.0, "the member that died was asked"
+    assert pause((11.0, 11.2, "x", "b", False), (11.3, 12.0, "x", "b", True)) == pytest.approx(1.0), "an error is no answer"
+    assert pause((12.0, 17.0, "x", "b", True)) == pytest.approx(5.0)
+    assert pause((12.0, 13.0, "x", "b", False)) == pytest.approx(3.0), "never answered"
 
 
 def run(capsys, *arguments: str) -> tuple[int, dict]:

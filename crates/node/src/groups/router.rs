@@ -21,6 +21,7 @@ use crate::groups::remote_calls::RemoteCalls;
 use crate::groups::{Applied, GroupHost, LocalGroup, Need};
 use crate::options::CallContext;
 use crate::reading::Consistency;
+use futures_util::future::BoxFuture;
 use futures_util::future::{Either, select};
 use lavandin_cluster::GroupInfo;
 use lavandin_consensus::Metadata;
@@ -29,7 +30,7 @@ use lavandin_peer::{CallError, MESSAGE_BYTES_MAX};
 use lavandin_types::{ErrorCode, GroupId, NodeId, PrimaryEpoch};
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::timeout_at;
@@ -74,45 +75,51 @@ impl Router {
     }
 
     /// Asks until there is an answer, or the deadline has passed.
-    pub(crate) async fn call(
-        &self,
-        context: &CallContext,
+    pub(crate) fn call<'a>(
+        &'a self,
+        context: &'a CallContext,
         group: GroupId,
         call: GroupCall,
-    ) -> Result<GroupAnswer, NodeError> {
-        let (is_read, reading) = (call.is_read(), &context.reading);
-        let linearizable = is_read && *reading.consistency() == Consistency::Linearizable;
-        if let Some(local) = self.only_copy(group).filter(|_| !linearizable) {
-            // There is nobody else to turn to, so nothing is kept for another try.
-            let answer = local.execute(context, &self.metadata.catalogue(), call).await?;
-            self.note(context, group, (is_read, local.serving.applied_record()));
-            return if is_read { local.check_primary().map(|()| answer) } else { Ok(answer) };
-        }
-        context.check()?;
-        if linearizable {
-            self.persist(context, group, &GroupCall::Confirm).await?;
-        }
-        if !is_read || linearizable || *reading.consistency() == Consistency::Primary {
-            return self.persist(context, group, &call).await;
-        }
-        if let Some(answer) = self.ask_own_copy(context, group, &call).await {
-            return answer;
-        }
-        let persisting = pin!(self.persist(context, group, &call));
-        match select(persisting, pin!(self.ask_other_copies(context, group, &call))).await {
-            Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
-        }
+    ) -> BoxFuture<'a, Result<GroupAnswer, NodeError>> {
+        Box::pin(async move {
+            let (is_read, reading) = (call.is_read(), &context.reading);
+            let linearizable = is_read && *reading.consistency() == Consistency::Linearizable;
+            if let Some(local) = self.only_copy(group).filter(|_| !linearizable) {
+                // There is nobody else to turn to, so nothing is kept for another try.
+                let answer = local.execute(context, &self.metadata.catalogue(), call).await?;
+                self.note(context, group, (is_read, local.serving.applied_record()));
+                return if is_read { local.check_primary().map(|()| answer) } else { Ok(answer) };
+            }
+            context.check()?;
+            if linearizable {
+                self.persist(context, group, &GroupCall::Confirm, || ()).await?;
+            }
+            if !is_read || linearizable || *reading.consistency() == Consistency::Primary {
+                return self.persist(context, group, &call, || ()).await;
+            }
+            if let Some(answer) = self.ask_own_copy(context, group, &call).await {
+                return answer;
+            }
+            let refused = AtomicBool::new(false);
+            let persisting = self.persist(context, group, &call, || refused.store(true, Ordering::Relaxed));
+            match select(pin!(persisting), pin!(self.ask_other_copies(context, group, &call, &refused))).await
+            {
+                Either::Left((answer, _)) | Either::Right((answer, _)) => answer,
+            }
+        })
     }
 
     /// One try at the present primary.
-    pub(crate) async fn try_once(
-        &self,
-        context: &CallContext,
+    pub(crate) fn try_once<'a>(
+        &'a self,
+        context: &'a CallContext,
         group: GroupId,
-        call: &GroupCall,
-    ) -> Result<GroupAnswer, NodeError> {
-        let asked = self.ask_primary(context, group, call).await;
-        asked.map_err(|failure| failure.into_error(context, group))
+        call: &'a GroupCall,
+    ) -> BoxFuture<'a, Result<GroupAnswer, NodeError>> {
+        Box::pin(async move {
+            let asked = self.ask_primary(context, group, call).await;
+            asked.map_err(|failure| failure.into_error(context, group))
+        })
     }
 
     /// Whether the group has no copy but one here.
@@ -126,11 +133,13 @@ impl Router {
         local.check_primary().is_ok().then_some(local)
     }
 
+    /// Asks the primary until there is an answer; each time that it surely did nothing, `refused` is called.
     async fn persist(
         &self,
         context: &CallContext,
         group: GroupId,
         call: &GroupCall,
+        refused: impl Fn(),
     ) -> Result<GroupAnswer, NodeError> {
         let mut changes = self.metadata.changed();
         let until = context.deadline.min(Instant::now() + PERSISTENCE);
@@ -141,7 +150,10 @@ impl Router {
             let reason = match self.ask_primary(context, group, call).await {
                 Ok(answer) => return Ok(answer),
                 Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::NotDone(reason)) => reason,
+                Err(Failure::NotDone(reason)) => {
+                    refused();
+                    reason
+                }
                 Err(Failure::Unknown(_)) if !call.may_repeat() => {
                     return Err(NodeError::OutcomeUnknown { request_id: context.request_id });
                 }
@@ -179,7 +191,8 @@ impl Router {
         } else {
             let header = self.header(context, info, None);
             let asked = self.ask_there(context, info.primary, &header, call);
-            match select(pin!(asked), pin!(self.another_reign(info))).await {
+            let another_reign = self.changed(info, |info| (info.primary, info.epoch));
+            match select(pin!(asked), pin!(another_reign)).await {
                 Either::Left((answered, _)) => answered?,
                 Either::Right(((), _)) => {
                     return Err(Failure::Unknown("another primary was chosen meanwhile".to_owned()));
@@ -276,11 +289,10 @@ impl Router {
         }
     }
 
-    /// Ends when the group is led by another node, or by the same anew.
-    async fn another_reign(&self, info: &GroupInfo) {
-        let mut changes = self.metadata.changed();
-        let reigns = |now: &GroupInfo| (now.primary, now.epoch) == (info.primary, info.epoch);
-        while self.metadata.catalogue().group(info.id).is_some_and(|now| reigns(now)) {
+    /// Ends when what `of` shows of a group is not what it shows of `info`.
+    async fn changed<T: PartialEq>(&self, info: &GroupInfo, of: impl Fn(&GroupInfo) -> T) {
+        let (mut changes, known) = (self.metadata.changed(), of(info));
+        while self.metadata.catalogue().group(info.id).is_some_and(|now| of(now) == known) {
             if changes.changed().await.is_err() {
                 return;
             }

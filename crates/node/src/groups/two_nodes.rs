@@ -178,15 +178,7 @@ impl TwoNodes {
         };
         let group = info.id;
         for node in &members[1..] {
-            let node = *node;
-            let catalogue = self.metadata.catalogue();
-            let incarnation = catalogue.node(node).expect("it is registered").incarnation;
-            let expected = self.info(group).revision();
-            let join = Command::AddJoiner { group, expected, node, incarnation };
-            self.metadata.propose(join).await.expect("it may join");
-            let expected = self.info(group).revision();
-            let grow = Command::GrowGroup { group, expected, node, incarnation };
-            self.metadata.propose(grow).await.expect("it is in sync");
+            self.admit(group, *node).await;
         }
         for node in members {
             let part = Part { node: *node, incarnation: 1 };
@@ -195,6 +187,18 @@ impl TwoNodes {
             copy.wait_until_primary(&context()).await.expect("it leads");
         }
         group
+    }
+
+    /// The node's copy is in sync from now on.
+    pub(crate) async fn admit(&self, group: GroupId, node: NodeId) {
+        let catalogue = self.metadata.catalogue();
+        let incarnation = catalogue.node(node).expect("it is registered").incarnation;
+        let expected = self.info(group).revision();
+        let join = Command::AddJoiner { group, expected, node, incarnation };
+        self.metadata.propose(join).await.expect("it may join");
+        let expected = self.info(group).revision();
+        let grow = Command::GrowGroup { group, expected, node, incarnation };
+        self.metadata.propose(grow).await.expect("it is in sync");
     }
 
     pub(crate) async fn promote(&self, group: GroupId, primary: NodeId) {

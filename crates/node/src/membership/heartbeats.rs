@@ -1,9 +1,9 @@
 //! Heartbeats to the metadata's leader, whose answers are the node's lease.
 
-use super::Membership;
+use super::{Membership, groups_in_sync};
 use crate::peers::{ControlReply, ControlRequest, CopyForm, method};
 use bytes::Bytes;
-use lavandin_cluster::{CopyReport, CopyState};
+use lavandin_cluster::CopyReport;
 use lavandin_peer::Lane;
 use lavandin_types::NodeId;
 use std::sync::atomic::Ordering;
@@ -83,11 +83,10 @@ impl Membership {
 
     /// Of what was acknowledged before that moment everything is in the logs of those copies that were in sync then.
     fn note_copies_in_sync(&self, moment_ms: u64) {
-        let (catalogue, node) = (self.metadata.catalogue(), self.identity.node);
-        let is_in_sync =
-            |group| catalogue.group(group)?.state_of(node).filter(|state| *state == CopyState::InSync);
-        for local in self.groups.all().iter().filter(|local| is_in_sync(local.id).is_some()) {
-            local.serving.note_in_sync(moment_ms);
+        for group in groups_in_sync(&self.metadata.catalogue(), self.identity.node) {
+            if let Some(local) = self.groups.get(group) {
+                local.serving.note_in_sync(moment_ms);
+            }
         }
     }
 

@@ -16,7 +16,7 @@ async fn many_first_calls_form_one_cluster() {
     for task in (0..16).map(create).collect::<Vec<_>>() {
         task.await.unwrap().unwrap();
     }
-    assert_eq!(node.databases().await.len(), 16);
+    assert_eq!(node.databases().await.unwrap().len(), 16);
     node.shutdown().await.unwrap();
 }
 
@@ -32,7 +32,7 @@ async fn databases_are_created_emptied_and_dropped() {
     assert_eq!(node.statistics().open_collections, 0);
     assert!(node.drop_database(&context(), DB).await.unwrap());
     assert!(!node.drop_database(&context(), DB).await.unwrap());
-    assert!(!node.database_exists(DB).await);
+    assert!(!node.database_exists(DB).await.unwrap());
     assert_eq!(code(node.collections(DB).await), ErrorCode::NotFound);
     let orphan = node.require_collection(&context(), DB, "c", RequireCollection::default()).await;
     assert_eq!(code(orphan), ErrorCode::NotFound);

@@ -184,6 +184,6 @@ async fn a_passed_deadline_changes_nothing() {
     // Whatever was queued before it is done once this is answered.
     node.flush(&context(), DB, "c").await.unwrap();
     assert_eq!(int_ids(&node, "c").await, [2]);
-    assert!(!node.database_exists("other").await);
+    assert!(!node.database_exists("other").await.unwrap());
     node.shutdown().await.unwrap();
 }

@@ -117,7 +117,7 @@ async fn failed_attempts_pause_longer_and_longer_and_calls_fail_at_once() {
     let error = echo(&pool, Class::Control).await.unwrap_err();
     assert!(matches!(error, CallError::NotSent(Reason::BackingOff { .. })), "{error:?}");
     assert_eq!(error.code(), ErrorCode::Unavailable);
-    // A caller that asks all the time makes an attempt a second in the end.
+    // A caller that asks all the time makes four to eight attempts a second in the end.
     let began = Instant::now();
     while began.elapsed() < Duration::from_secs(60) {
         assert!(echo(&pool, Class::Control).await.is_err());
@@ -127,13 +127,13 @@ async fn failed_attempts_pause_longer_and_longer_and_calls_fail_at_once() {
     let failure = || pool.failure(&target(), Class::Control);
     assert!(failure().is_some_and(|error| error.to_string().contains("refused")), "{:?}", failure());
     assert!(pool.failure(&target(), Class::Bulk).is_none(), "nobody tried");
-    assert!((60..=130).contains(&attempts), "{attempts} attempts in a minute");
+    assert!((240..=500).contains(&attempts), "{attempts} attempts in a minute");
     wires.down.store(false, Ordering::SeqCst);
     let began = Instant::now();
     while echo(&pool, Class::Control).await.is_err() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(began.elapsed() <= Duration::from_millis(1100), "{:?}", began.elapsed());
+    assert!(began.elapsed() <= Duration::from_millis(300), "{:?}", began.elapsed());
     assert!(failure().is_none(), "{:?}", failure());
 }
 
@@ -160,7 +160,7 @@ async fn a_node_that_drops_connections_is_not_dialled_at_the_rate_of_the_calls()
         wires.cut();
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(wires.attempts() < 60, "{} attempts in 20 s", wires.attempts());
+    assert!(wires.attempts() < 160, "{} attempts in 20 s", wires.attempts());
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,7 +34,7 @@ fn named(database: &str) -> ReplyWriter {
 }
 
 async fn list(call: Call) -> Done {
-    Ok(reply(ReplyWriter::new().with("databases", &call.app.node.databases().await)))
+    Ok(reply(ReplyWriter::new().with("databases", &call.app.node.databases().await?)))
 }
 
 async fn create(mut call: Call) -> Done {
@@ -57,7 +57,7 @@ async fn drop_one(mut call: Call) -> Done {
 
 async fn exists(mut call: Call) -> Done {
     let request: request::Database = call.json().await?;
-    let exists = call.app.node.database_exists(&request.database_name).await;
+    let exists = call.app.node.database_exists(&request.database_name).await?;
     Ok(reply(named(&request.database_name).with("exists", &exists)))
 }
 

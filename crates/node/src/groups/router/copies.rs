@@ -7,9 +7,11 @@ use crate::groups::group_call::{GroupAnswer, GroupCall};
 use crate::groups::{Applied, LocalGroup, Need};
 use crate::options::CallContext;
 use crate::reading::Consistency;
-use futures_util::future::{BoxFuture, pending, select_ok};
+use futures_util::future::{BoxFuture, Either, pending, select, select_ok};
 use lavandin_cluster::{CopyState, GroupInfo};
 use lavandin_types::{ErrorCode, GroupId, NodeId, PrimaryEpoch, SequenceNumber};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -86,26 +88,32 @@ impl Router {
     }
 
     /// One try at one copy in sync, whichever it is.
-    pub(crate) async fn ask_one_copy(
-        &self,
-        context: &CallContext,
+    pub(crate) fn ask_one_copy<'a>(
+        &'a self,
+        context: &'a CallContext,
         node: NodeId,
-        info: &GroupInfo,
-        call: &GroupCall,
-    ) -> Result<GroupAnswer, NodeError> {
-        let asked = self.ask_copy(context, node, (info, Need::default()), call).await;
-        asked.map_err(|failure| failure.into_error(context, info.id))?.2
+        info: &'a GroupInfo,
+        call: &'a GroupCall,
+    ) -> BoxFuture<'a, Result<GroupAnswer, NodeError>> {
+        Box::pin(async move {
+            let asked = self.ask_copy(context, node, (info, Need::default()), call).await;
+            asked.map_err(|failure| failure.into_error(context, info.id))?.2
+        })
     }
 
-    /// Ends with an answer only: the primary's failure is the one to tell.
+    /// Ends with an answer only: the primary's failure is the one to tell. A primary that refuses to answer as such, because
+    /// its lease is over, is a copy like the others.
     pub(super) async fn ask_other_copies(
         &self,
         context: &CallContext,
         group: GroupId,
         call: &GroupCall,
+        primary_refused: &AtomicBool,
     ) -> Result<GroupAnswer, NodeError> {
+        let mut pause = PATIENCE;
         loop {
-            sleep(PATIENCE).await;
+            sleep(pause).await;
+            pause = PATIENCE;
             let catalogue = self.metadata.catalogue();
             let Some(info) = catalogue.group(group) else { continue };
             if info.primary == self.node
@@ -115,18 +123,26 @@ impl Router {
                 continue;
             }
             let Some(need) = self.others_need(context, group) else { return pending().await };
-            let others = info.in_sync.keys().filter(|node| **node != info.primary);
-            let asked: Vec<BoxFuture<'_, _>> = others
+            let refused = primary_refused.load(Ordering::Relaxed);
+            let copies = info.in_sync.keys().filter(|node| refused || **node != info.primary);
+            let asked: Vec<BoxFuture<'_, _>> = copies
                 .map(|node| -> BoxFuture<'_, _> {
                     Box::pin(self.ask_copy(context, *node, (info, need), call))
                 })
                 .collect();
-            if !asked.is_empty()
-                && let Ok(((node, applied, answer), _)) = select_ok(asked).await
-            {
-                context.reading.answered_by(node);
-                context.reading.saw(group, applied);
-                return answer;
+            if asked.is_empty() {
+                continue;
+            }
+            // Who was asked may be the one that has died, as this node learns a moment later.
+            let others_change = pin!(self.changed(info, |info| (info.primary, info.in_sync.clone())));
+            match select(select_ok(asked), others_change).await {
+                Either::Left((Ok(((node, applied, answer), _)), _)) => {
+                    context.reading.answered_by(node);
+                    context.reading.saw(group, applied);
+                    return answer;
+                }
+                Either::Left((Err(_), _)) => {}
+                Either::Right(_) => pause = Duration::ZERO,
             }
         }
     }

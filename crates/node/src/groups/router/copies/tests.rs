@@ -1,7 +1,8 @@
 use super::*;
 use crate::groups::Group;
-use crate::groups::two_nodes::{Fault, HERE, THERE, TwoNodes, add, context};
+use crate::groups::two_nodes::{Fault, HERE, THERE, TwoNodes, add, alone, context};
 use crate::reading::{Progress, Reading};
+use lavandin_group::replication::View;
 use lavandin_types::RecordId;
 
 fn any(_: &GroupCall) -> bool {
@@ -139,6 +140,61 @@ async fn a_usual_read_is_not_answered_from_long_ago() {
     world.note_in_sync(world.now_ms() - age_ms / 2);
     assert!(!world.find_without_primary(&router).await.expect("it is answered"));
     world.nodes.stop().await;
+}
+
+/// A group whose primary is here and has written the record 1; its lease is over.
+async fn without_lease() -> (TwoNodes, GroupId) {
+    let nodes = TwoNodes::start().await;
+    let id = nodes.add_group("both", &[HERE, THERE]).await;
+    nodes.group(id).change(&context(), nodes.collection, add(&[1])).await.expect("it is written");
+    let copy = nodes.copy(HERE, id);
+    copy.tell(View { epoch: PrimaryEpoch::new(2), ..alone(id, THERE) });
+    while copy.check_primary().is_ok() {
+        tokio::task::yield_now().await;
+    }
+    (nodes, id)
+}
+
+fn note_in_sync_here(nodes: &TwoNodes, id: GroupId) {
+    nodes.copy(HERE, id).serving.note_in_sync(nodes.here.host.clock.now_ms());
+}
+
+/// Where the metadata has no leader for longer than a lease lasts, and the other copy is the leader that died.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_without_a_lease_answers_as_a_copy() {
+    let (nodes, id) = without_lease().await;
+    note_in_sync_here(&nodes, id);
+    nodes.wire.add(any, Fault::Silence);
+    let usual = context();
+    let found = nodes.group(id).contains(&usual, nodes.collection, RecordId::Int(1)).await;
+    assert!(found.expect("it is answered"));
+    assert_eq!(usual.reading.answered_by_others(), [HERE]);
+    let strict = CallContext::new(PATIENCE * 4).with_reading(Reading::new(Consistency::Primary));
+    let refused = nodes.group(id).contains(&strict, nodes.collection, RecordId::Int(1)).await;
+    assert_eq!(refused.expect_err("it has no lease").code(), ErrorCode::Unavailable);
+    nodes.stop().await;
+}
+
+/// A node that learns of changes late asks copies that have died; what it learns meanwhile counts at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_set_of_copies_is_asked_at_once() {
+    let (nodes, id) = without_lease().await;
+    // The other copy, asked first as a copy and then as the primary.
+    (0..2).for_each(|_| nodes.wire.add(any, Fault::Silence));
+    let (group, context) = (nodes.group(id), context());
+    let reading = group.contains(&context, nodes.collection, RecordId::Int(1));
+    let promoting = async {
+        while nodes.wire.count(any) == 0 {
+            tokio::task::yield_now().await;
+        }
+        nodes.promote(id, THERE).await;
+        nodes.admit(id, HERE).await;
+        note_in_sync_here(&nodes, id);
+    };
+    let (found, ()) = tokio::join!(reading, promoting);
+    assert!(found.expect("it is answered"));
+    assert_eq!(context.reading.answered_by_others(), [HERE]);
+    nodes.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
