@@ -138,7 +138,22 @@ class Cluster:
         for member in self.members.values():
             member.spawn()
         self.wait_settled()
+        self._wait_for_voters()
         return self
+
+    def _wait_for_voters(self):
+        """A cluster begins with one voter, and makes others members of the metadata one after the other: who kills that one a second
+        after the start has no cluster."""
+        if len(self.members) < 3 or any("--metadata-owners" in member.arguments for member in self.members.values()):
+            return
+        poll(lambda: self._metadata().get("owner_count", 0) >= 3, "three voters", SETTLE_DEADLINE_S)
+
+    def _metadata(self) -> dict:
+        for member in self._asked(None):
+            reply = ask(member, "/coordinator_status")
+            if reply is not None and reply.status == 200:
+                return reply.params["metadata"]
+        return {}
 
     def kill(self, name: str):
         self[name].kill()
@@ -242,11 +257,7 @@ class Cluster:
     def metadata_is_whole(self) -> bool:
         if not self.coordinators:
             return True  # a node alone
-        for member in self._asked(None):
-            reply = ask(member, "/coordinator_status")
-            if reply is not None and reply.status == 200:
-                return not reply.params["metadata"]["degraded"]
-        return False
+        return self._metadata().get("degraded") is False
 
     def wait_settled(self, deadline_s: float = SETTLE_DEADLINE_S, asked: str | None = None):
         """Every replica active, every group writable, the metadata whole."""
