@@ -157,7 +157,8 @@ impl Driver {
         }
         let replicator = self.replica.replicator();
         let has_others = replicator.view().is_some_and(|view| view.others().next().is_some());
-        match replicator.reign().is_some() && has_others {
+        // The only copy that is left looks at its lease too: readers see it as this thread last showed it.
+        match replicator.reign().is_some() && (has_others || !self.lease.is_alone()) {
             true if self.waiting.is_empty() && !self.replica.wants_sync() => CALM_TICK,
             true => BUSY_TICK,
             // A lease that is over by the clock, but for the answer of a heartbeat, is seen to soon.

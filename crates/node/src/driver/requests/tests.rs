@@ -1,4 +1,6 @@
 use crate::driver::Reserved;
+use crate::error::NodeError;
+use crate::groups::LocalGroup;
 use crate::groups::two_nodes::{HERE, THERE, TwoNodes, add, alone, context, int_ids};
 use crate::options::CallContext;
 use crate::reservations::ReservationId;
@@ -6,9 +8,23 @@ use lavandin_group::replication::View;
 use lavandin_shard::Outcome;
 use lavandin_types::{ErrorCode, RequestId};
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::{sleep, timeout};
 
-/// Else its ids would stay taken, and nobody could write them.
+/// Ends the lease of the group's only copy.
+async fn end_lease(nodes: &TwoNodes, copy: &LocalGroup) {
+    nodes.here.host.lease.set_alone(false);
+    // It looks at its lease when it hears of something.
+    copy.tell(View { version: 2, ..alone(copy.id, HERE) });
+    let ended = async {
+        while copy.check_primary().is_ok() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), ended).await.expect("the lease ends");
+}
+
+/// Else its ids would stay taken: the batch, sent again, would find them there and be cut in two.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_logged_now_stays_reserved() {
     let nodes = TwoNodes::start().await;
@@ -18,16 +34,33 @@ async fn what_cannot_be_logged_now_stays_reserved() {
     copy.change(&context(), place, add(&[1])).await.expect("it is written");
     let reserved = copy.reserve(&context(), place, add(&[2]), reservation).await;
     assert_eq!(reserved.expect("it is held"), Reserved::Held);
-    nodes.here.host.lease.set_alone(false);
-    while copy.check_primary().is_ok() {
-        tokio::task::yield_now().await;
-    }
+    end_lease(&nodes, &copy).await;
     let refused = copy.log_reserved(&context(), reservation).await.expect_err("its lease is over");
-    assert_eq!(refused.code(), ErrorCode::Unavailable);
+    assert!(matches!(refused, NodeError::NotServing { .. }), "{refused:?}");
     nodes.here.host.lease.set_alone(true);
     let logged = copy.log_reserved(&context(), reservation).await;
     assert_eq!(logged.expect("it serves again"), Outcome::Count(1));
     assert_eq!(nodes.ids(HERE, group).await, int_ids(&[1, 2]));
+    nodes.stop().await;
+}
+
+/// Nothing else wakes it while nobody writes, and readers would be refused until somebody does.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_copy_sees_that_its_lease_is_renewed() {
+    let nodes = TwoNodes::start().await;
+    let group = nodes.add_group("g", &[HERE]).await;
+    let copy = nodes.copy(HERE, group);
+    end_lease(&nodes, &copy).await;
+    let host = &nodes.here.host;
+    let renewed = (0..3).any(|_| {
+        host.lease.renew(host.clock.now_ms());
+        let until = Instant::now() + Duration::from_secs(1);
+        while copy.check_primary().is_err() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        copy.check_primary().is_ok()
+    });
+    assert!(renewed, "it does not look at its lease");
     nodes.stop().await;
 }
 
