@@ -186,6 +186,10 @@ impl GroupInfo {
             self.forget(node);
             // Nobody is left who could hold more.
             self.suspect &= self.members.len() > 1;
+            // Added again, it begins with nothing: what it acknowledged before must not count.
+            if self.epoch > PrimaryEpoch::new(0) {
+                self.epoch = self.epoch.next();
+            }
         }
         self.changed()
     }

@@ -6,8 +6,8 @@
 //! restart of a primary, `version` rises with every change. Neither ever falls.
 //!
 //! A copy that is stale because it is *damaged* may be thrown away by its node, which then begins with an empty one as the
-//! same incarnation. Nowhere else a copy loses what it acknowledged without another incarnation, so its admission begins
-//! another epoch in that one's place.
+//! same incarnation; so does a copy that was removed and is added again. Nowhere else a copy loses what it acknowledged
+//! without another incarnation, so its admission, or its removal, begins another epoch in that one's place.
 //!
 //! | Command | Effect on the member |
 //! |---|---|
@@ -18,7 +18,7 @@
 //! | `Promote` | in sync → primary; the old primary → stale (`former_primary`) |
 //! | `ForcePromote` | stale or joining → primary and alone in sync; everyone else → stale; remembered as unclean |
 //! | `AddReplica` | absent → stale (`added`) |
-//! | `RemoveReplica` | any but the primary → absent; the primary → leaving |
+//! | `RemoveReplica` | any but the primary → absent, and another epoch begins; the primary → leaving |
 //! | `RegisterNode` | see `node_info` |
 
 use crate::form;

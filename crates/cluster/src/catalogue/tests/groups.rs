@@ -277,6 +277,17 @@ fn a_copy_is_replaced_by_another() {
     assert_eq!(catalogue.apply(add(1, Some(5))), Err(CatalogueError::NotPossible { group: GROUP, reason }));
 }
 
+/// It begins with nothing as the same incarnation: acknowledgements of its former life are of a former epoch.
+#[test]
+fn a_copy_that_is_removed_takes_its_epoch_with_it() {
+    let mut catalogue = in_sync();
+    let before = group(&catalogue).epoch;
+    catalogue.apply(Command::RemoveReplica { group: GROUP, node: node(3) }).unwrap();
+    catalogue.apply(Command::AddReplica { group: GROUP, node: node(3), replaces: None }).unwrap();
+    apply(&mut catalogue, |group, expected| join(group, expected, 3, 1)).unwrap();
+    assert_eq!(group(&catalogue).epoch, before.next());
+}
+
 #[test]
 fn fewer_and_more_copies() {
     let mut catalogue = in_sync();
