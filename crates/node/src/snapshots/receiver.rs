@@ -216,6 +216,7 @@ where
                     let write = move || on_disk.write(&file, piece.offset, &bytes);
                     if self.on_disk(session, write).await? {
                         finishing.push(Box::pin(self.finish(session, missing, incoming, syncing.take())));
+                        unsynced = 0;
                     } else if unsynced >= SYNC_BYTES && syncing.as_ref().is_none_or(Syncing::is_finished) {
                         synced(syncing.take()).await?;
                         let on_disk = incoming.clone();
