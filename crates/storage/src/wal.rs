@@ -57,6 +57,8 @@ pub struct Wal {
     folder: String,
     options: WalOptions,
     sealed: VecDeque<Sealed>,
+    /// Older ones that are to be removed, or may be gone already: they are no part of the log any more.
+    doomed: VecDeque<Sealed>,
     active: Option<Active>,
     /// Frames not yet written, and where they go.
     buffer: Vec<u8>,
@@ -123,6 +125,7 @@ impl Wal {
             folder: folder.to_owned(),
             options,
             sealed: recovered.sealed.into(),
+            doomed: VecDeque::new(),
             next: recovered.active.as_ref().map(|active| active.next),
             active: recovered.active,
             buffer: Vec::new(),
@@ -193,26 +196,34 @@ impl Wal {
     }
 
     /// Removes the segment files that hold no frame at or behind `sequence`, durably, oldest first. The file that takes
-    /// frames stays. A removal that failed may be tried again.
+    /// frames stays. A removal that failed may be tried again; meanwhile those files are not read any more.
     pub fn truncate_front(&mut self, sequence: SequenceNumber) -> Result<(), StorageError> {
         self.check_usable()?;
-        while !self.sealed.is_empty() {
-            let following = self.sealed.get(1).map(|sealed| sealed.first);
-            let following = following.or(self.active.as_ref().map(|active| active.first));
-            if following.is_none_or(|following| following > sequence) {
-                break;
-            }
-            match self.directory.remove(&self.path(self.sealed[0].first)) {
-                // An earlier removal failed after it had done its work.
-                Err(error) if error.is_not_found() => {}
-                removed => removed?,
-            }
-            self.sealed.pop_front();
+        while self.second().is_some_and(|second| second <= sequence) {
+            self.doomed.extend(self.sealed.pop_front());
+        }
+        while let Some(oldest) = self.doomed.front() {
+            self.remove_if_there(oldest.first)?;
+            self.doomed.pop_front();
             // One by one: of two removals that are not synced a crash may keep the later only, which is a gap.
             let result = self.directory.sync_dir(&self.folder);
             self.keep_failure(result)?;
         }
         Ok(())
+    }
+
+    /// The first frame behind the oldest segment file.
+    fn second(&self) -> Option<SequenceNumber> {
+        let oldest_but_one = self.sealed.get(1).map(|sealed| sealed.first);
+        self.sealed.front().and_then(|_| oldest_but_one.or(self.active.as_ref().map(|active| active.first)))
+    }
+
+    /// A removal that failed may have done its work.
+    fn remove_if_there(&self, first: SequenceNumber) -> Result<(), StorageError> {
+        match self.directory.remove(&self.path(first)) {
+            Err(error) if error.is_not_found() => Ok(()),
+            removed => removed,
+        }
     }
 
     /// A reader of the frames at and behind `sequence` that are written by now. It does not borrow the log and may be
@@ -237,10 +248,10 @@ impl Wal {
         self.next
     }
 
-    /// Bytes written to the segment files that are there.
+    /// Bytes written to the segment files that are there, or may be.
     pub fn bytes(&self) -> u64 {
         let active = self.active.as_ref().map_or(0, |active| active.end);
-        self.sealed.iter().map(|sealed| sealed.bytes).sum::<u64>() + active
+        self.sealed.iter().chain(&self.doomed).map(|sealed| sealed.bytes).sum::<u64>() + active
     }
 
     /// Bytes appended and not yet written.

@@ -29,6 +29,13 @@ impl Wal {
                 self.active = Some(Active { first, end: bytes, next: active.first, unsynced: false, file });
             }
         }
+        // What comes next need not go on from those that are still to be removed.
+        while self.active.is_none()
+            && let Some(doomed) = self.doomed.pop_back()
+        {
+            self.remove_if_there(doomed.first)?;
+            self.directory.sync_dir(&self.folder)?;
+        }
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn read(wal: &Wal, from: u64) -> Vec<u64> {
+pub(super) fn read(wal: &Wal, from: u64) -> Vec<u64> {
     let mut reader = wal.read_from(number(from)).unwrap();
     let mut found = Vec::new();
     while let Some(frame) = reader.next_frame().unwrap() {

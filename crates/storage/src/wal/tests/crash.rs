@@ -1,5 +1,6 @@
 //! Loss of power and failing calls at every point of a log's life, recovery included.
 
+use super::append::read;
 use super::*;
 use crate::{Fault, FaultyDirectory, LocalDirectory};
 
@@ -219,7 +220,14 @@ fn a_removal_that_failed_is_tried_again() {
         (1..40).for_each(|sequence| commit(&mut wal, sequence..sequence + 1).unwrap());
         faulty.fail_at(faulty.calls().mutating, fault);
         wal.truncate_front(number(40)).unwrap_err();
+        let (first, bytes) = (wal.first().unwrap(), wal.bytes());
+        assert_eq!(
+            read(&wal, first.get()).first(),
+            Some(&first.get()),
+            "what may be gone is not read any more"
+        );
         wal.truncate_front(number(40)).unwrap();
+        assert!(wal.bytes() < bytes, "what may be there is counted");
         assert_eq!(files(&faulty).len(), 1);
         commit(&mut wal, 40..41).unwrap();
         assert_eq!(open(faulty, small_segments()).unwrap().1.last(), Some(&40));

@@ -59,3 +59,18 @@ fn a_crash_at_any_call_leaves_a_log_without_holes() {
         }
     }
 }
+
+/// Else the next opening would find a hole behind them.
+#[test]
+fn files_that_could_not_be_removed_go_with_the_rest_of_the_log() {
+    let disk = MemoryDirectory::new();
+    let directory = FaultyDirectory::new(Arc::new(disk.clone()));
+    let mut wal = filled(Arc::new(directory.clone()));
+    directory.fail_at(directory.calls().mutating, Fault::Failed);
+    wal.truncate_front(number(20)).unwrap_err();
+    wal.truncate_back(SequenceNumber::ZERO).unwrap();
+    assert_eq!((files(&disk).len(), wal.bytes()), (0, 0));
+    commit(&mut wal, 100..104).unwrap();
+    drop(wal);
+    assert_eq!(open(disk, small_segments()).unwrap().1, [100, 101, 102, 103]);
+}
