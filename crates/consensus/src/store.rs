@@ -130,9 +130,10 @@ impl Store {
             }
             Self::new(builder().create(&unfinished)?, node)?.close();
             fs::rename(&unfinished, path)?;
-            if let Some(directory) = path.parent() {
-                fs::File::open(directory)?.sync_all()?;
-            }
+        }
+        // Of the file and of its folder, whoever made them: an earlier process may have ended before their names were durable.
+        for folder in path.ancestors().skip(1).take(2).filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::File::open(folder)?.sync_all()?;
         }
         Self::new(builder().open(path)?, node)
     }

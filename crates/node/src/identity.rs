@@ -50,6 +50,8 @@ pub(crate) fn load_or_create(
     path: &Path,
     copies: &dyn CopyStore,
 ) -> Result<Identity, NodeError> {
+    // An earlier process may have ended before the names of these files were durable.
+    directory.sync_dir("")?;
     let (store, node) = own(directory)?;
     if !directory.exists(SEAT)? {
         return Ok(Identity { store, node, seat: None });

@@ -22,7 +22,7 @@ use lavandin_cluster::{Catalogue, Command, GroupSeed, NodeRole};
 use lavandin_consensus::{Metadata, MetadataOptions, Start};
 use lavandin_peer::{PeerIdentity, PeerServer, ServerOptions};
 use lavandin_plan::iterations::{IterationLimits, Iterations, IterationsReader};
-use lavandin_storage::{DataDirLock, Directory, LocalDirectory};
+use lavandin_storage::{DataDirLock, Directory, LocalDirectory, create_folders};
 use lavandin_types::{GroupId, NodeId};
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -353,7 +353,7 @@ fn claim(options: &NodeOptions) -> Result<Claimed, NodeError> {
         path: options.data_dir.clone(),
         reason: reason.to_string(),
     };
-    std::fs::create_dir_all(&options.data_dir).map_err(|error| unusable(&error))?;
+    create_folders(&options.data_dir).map_err(|error| unusable(&error))?;
     let lock = Arc::new(DataDirLock::acquire(&options.data_dir).map_err(|error| unusable(&error))?);
     let root = LocalDirectory::new(&options.data_dir).map_err(|error| unusable(&error))?;
     let identity = identity::load_or_create(&root, &options.data_dir, &*options.copies)?;

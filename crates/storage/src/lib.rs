@@ -30,7 +30,7 @@ pub use directory::{Directory, File};
 pub use durability::{Durability, UnknownDurability};
 pub use error::{Operation, StorageError};
 pub use faulty::{Calls, Fault, FaultyDirectory};
-pub use local::LocalDirectory;
+pub use local::{LocalDirectory, create_folders};
 pub use lock::DataDirLock;
 pub use memory::MemoryDirectory;
 pub use region::Region;

@@ -164,15 +164,17 @@ impl File for LocalFile {
     }
 }
 
-/// Makes `path` and what is missing above it, syncing each folder that got an entry.
-fn create_folders(path: &Path) -> io::Result<()> {
+/// Makes the folder `path`, and what is missing above it. Its entry in the folder above is durable on return, also where
+/// an earlier process made it and ended before that; but for a folder above that this process may not read, which is
+/// somebody else's to keep.
+pub fn create_folders(path: &Path) -> io::Result<()> {
+    let Some(above) = parent_of(path) else { return fs::create_dir_all(path) };
     if path.is_dir() {
-        return Ok(());
+        return match sync_folder(above) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            synced => synced,
+        };
     }
-    let above = match parent_of(path) {
-        Some(above) => above,
-        None => return fs::create_dir(path),
-    };
     create_folders(above)?;
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}

@@ -42,6 +42,9 @@ impl<C: Consumer> GroupCopy<C> {
         make: impl FnOnce(Option<&[u8]>) -> Result<C, E>,
     ) -> Result<Self, GroupError> {
         let is_outcome = |bytes: &[u8]| C::decode_outcome(bytes).is_some();
+        // A process that ended between renaming a checkpoint, or a promise, and syncing its name has left one that a loss
+        // of power would still take back. What is done from here on counts on it.
+        directory.sync_dir("")?;
         let found = checkpoint::load(&*directory, options.group, options.request_table_entries, is_outcome)?;
         let damage = found.damage;
         // Where an older checkpoint cannot stand in for a damaged one, the damage is what went wrong.

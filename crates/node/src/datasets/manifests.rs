@@ -5,6 +5,7 @@
 use crate::error::NodeError;
 use lavandin_cluster::ManifestRef;
 use lavandin_feed::manifest::Manifest;
+use lavandin_storage::create_folders;
 use lavandin_types::ShardsetId;
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
@@ -24,7 +25,7 @@ pub(crate) struct Manifests {
 impl Manifests {
     pub(crate) fn open(group: &Path) -> Result<Self, NodeError> {
         let directory = group.join("manifests");
-        fs::create_dir_all(&directory).map_err(|error| failed(&directory, &error))?;
+        create_folders(&directory).map_err(|error| failed(&directory, &error))?;
         Ok(Self { directory, open: Mutex::default() })
     }
 

@@ -61,7 +61,6 @@ pub(crate) struct CopyFolders;
 impl CopyStore for CopyFolders {
     fn open(&self, data_dir: &Path, group: GroupId) -> Result<Arc<dyn Directory>, NodeError> {
         let folder = folder(data_dir, group);
-        fs::create_dir_all(&folder).map_err(|error| unusable(&folder, &error))?;
         Ok(Arc::new(LocalDirectory::new(&folder).map_err(|error| unusable(&folder, &error))?))
     }
 
