@@ -12,6 +12,7 @@ use lavandin_cluster::{
 };
 use lavandin_storage::Durability;
 use lavandin_types::{GroupId, NodeId};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +22,8 @@ const ANSWER_MAX: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(200);
 /// After this many attempts the reason is said.
 const ATTEMPTS_QUIET: u32 = 25;
+/// So long the metadata may be on its way to a node that is registered.
+const SEEN_QUIET: Duration = Duration::from_secs(5);
 
 /// The boot of this machine's kernel, where the system tells.
 pub(super) fn boot_id() -> BootId {
@@ -162,13 +165,22 @@ impl Membership {
         Err(NodeError::Stopping)
     }
 
-    /// Waits until the own metadata shows the registration, or a later one.
+    /// Waits until the own metadata shows the registration, or a later one. Not registering anew meanwhile: if another
+    /// process runs at this node's address, the two would take turns in superseding each other.
     async fn see(&self, info: &NodeInfo) {
         let mut changes = self.metadata.changed();
         let shows = |node: NodeId| {
             let catalogue = self.metadata.catalogue();
             catalogue.node(node).is_some_and(|known| known.incarnation >= info.incarnation)
         };
-        while !shows(info.id) && changes.changed().await.is_ok() {}
+        let mut seen = pin!(async { while !shows(info.id) && changes.changed().await.is_ok() {} });
+        while tokio::time::timeout(SEEN_QUIET, &mut seen).await.is_err() {
+            tracing::warn!(
+                event = "not_reached",
+                address = info.address,
+                "registered, but the cluster's metadata does not reach this process; if another one runs at this \
+                 node's address, on the directory that this one's was copied from, start this one anew"
+            );
+        }
     }
 }
