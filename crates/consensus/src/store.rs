@@ -19,7 +19,9 @@ use crate::row::{self, RowError};
 use redb::{
     Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
+use std::fs::TryLockError;
 use std::ops::{Bound, RangeBounds};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::{fs, io};
@@ -40,6 +42,8 @@ const TWIN: &str = "twin";
 
 /// Snapshots are cut, so that redb never needs one large free range.
 const CHUNK_BYTES: usize = 256 << 10;
+/// Read and written at once when a file is written again.
+const COPY_BYTES: usize = 1 << 20;
 /// The catalogue is in memory anyway; what is read again are the last entries.
 const CACHE_BYTES: usize = 2 << 20;
 
@@ -118,6 +122,26 @@ pub(crate) struct Store {
     committed: Mutex<Option<LogId>>,
 }
 
+/// Writes a file's bytes over themselves, and syncs them: after a sync that failed the system may show a process what the disk
+/// does not hold, and take it for written. Not while another process has it open, as the library's own lock says.
+fn write_again(path: &Path) -> Result<(), StoreError> {
+    let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+    file.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StoreError::InUse,
+        TryLockError::Error(error) => error.into(),
+    })?;
+    let mut bytes = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    loop {
+        let read = file.read_at(&mut bytes, offset)?;
+        if read == 0 {
+            return Ok(file.sync_all()?);
+        }
+        file.write_all_at(&bytes[..read], offset)?;
+        offset += read as u64;
+    }
+}
+
 impl Store {
     /// Opens the file of a node, or creates it. A file that exists is complete: it is made under another name.
     /// The caller sees to it that no other process creates it at the same time (the data directory's lock).
@@ -130,6 +154,8 @@ impl Store {
             }
             Self::new(builder().create(&unfinished)?, node)?.close();
             fs::rename(&unfinished, path)?;
+        } else {
+            write_again(path)?;
         }
         // Of the file and of its folder, whoever made them: an earlier process may have ended before their names were durable.
         for folder in path.ancestors().skip(1).take(2).filter(|folder| !folder.as_os_str().is_empty()) {
