@@ -78,13 +78,13 @@ impl Membership {
         self.take_seat(seat)
     }
 
-    /// Durable on return; the node wants to be opened again.
+    /// Durable once it is `Adopted`; the node wants to be opened again.
     pub(super) fn take_seat(&self, seat: Seat) -> ControlReply {
-        match identity::store_seat(&*self.root, &seat) {
-            Ok(()) => {
-                self.reopen.send_replace(true);
-                ControlReply::Adopted
-            }
+        let stored = identity::store_seat(&*self.root, &seat);
+        // Where that failed the seat may be there all the same: what the node does next it does by what the disk says.
+        self.reopen.send_replace(true);
+        match stored {
+            Ok(()) => ControlReply::Adopted,
             Err(error) => ControlReply::Refused(Refused { reason: error.to_string() }),
         }
     }
