@@ -23,10 +23,23 @@ pub(crate) struct Manifests {
 }
 
 impl Manifests {
-    pub(crate) fn open(group: &Path) -> Result<Self, NodeError> {
-        let directory = group.join("manifests");
-        create_folders(&directory).map_err(|error| failed(&directory, &error))?;
-        Ok(Self { directory, open: Mutex::default() })
+    /// The folder is made when something is stored: on a member of a cluster that has no copy of the group it would look
+    /// like one.
+    pub(crate) fn of_group(group: &Path) -> Self {
+        Self { directory: group.join("manifests"), open: Mutex::default() }
+    }
+
+    /// A version that no file has, above the catalogue's: one that was written may be named at any time, as long as nobody
+    /// knows what became of the proposal to.
+    pub(crate) fn next_version(&self, shardset: ShardsetId, current: u64) -> Result<u64, NodeError> {
+        create_folders(&self.directory).map_err(|error| failed(&self.directory, &error))?;
+        let entries = fs::read_dir(&self.directory).map_err(|error| failed(&self.directory, &error))?;
+        let mut highest = current;
+        for entry in entries {
+            let name = entry.map_err(|error| failed(&self.directory, &error))?.file_name();
+            highest = highest.max(version_in(&name.to_string_lossy(), shardset).unwrap_or(0));
+        }
+        Ok(highest + 1)
     }
 
     /// Writes a manifest; on return it survives a crash.
@@ -169,3 +182,12 @@ impl Manifests {
 fn failed(path: &Path, error: &std::io::Error) -> NodeError {
     NodeError::Manifest(format!("{}: {error}", path.display()))
 }
+
+/// Of a file's name, `SHARDSET-VERSION` with or without an extension.
+fn version_in(name: &str, shardset: ShardsetId) -> Option<u64> {
+    let rest = name.strip_prefix(&format!("{shardset}-"))?;
+    rest.split_once('.').map_or(rest, |(version, _)| version).parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

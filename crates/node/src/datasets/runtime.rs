@@ -131,7 +131,7 @@ impl DatasetRuntime {
         Ok(Self {
             stores: Stores::new(store_options)?,
             chunks: ChunkCache::new(chunk_bytes),
-            manifests: Manifests::open(&data_dir.join("groups").join("1"))?,
+            manifests: Manifests::of_group(&data_dir.join("groups").join("1")),
             python: PythonPool::new(python),
             tasks: Tasks::default(),
             batches: BatchCache::new(batch_bytes),

@@ -290,14 +290,15 @@ impl DatasetRuntime {
             indexes.push(inspected.inspection.uid_index.clone().unwrap_or_default());
             indexes.push(inspected.inspection.member_index.clone().unwrap_or_default());
         }
-        let names = self.manifests.store_indexes(shardset.id, replaces + 1, &indexes)?;
+        let version = self.manifests.next_version(shardset.id, replaces)?;
+        let names = self.manifests.store_indexes(shardset.id, version, &indexes)?;
         drop(indexes);
         for ((at, inspected), names) in inspected.into_iter().zip(names.chunks_exact(2)) {
             files[at] = Some(shard_file((at, &found[at]), inspected, &columns, names)?);
         }
         let files = files.into_iter().flatten().collect();
-        let manifest = Manifest::new(shardset.id, replaces + 1, columns, files);
-        let reference = self.manifests.store(shardset.id, replaces + 1, &manifest)?;
+        let manifest = Manifest::new(shardset.id, version, columns, files);
+        let reference = self.manifests.store(shardset.id, version, &manifest)?;
         Ok(Some(Synced { manifest, reference, replaces }))
     }
 
