@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered};
 use lavandin_cluster::Rebuild;
 use lavandin_group::Snapshot;
-use lavandin_shard::{FileKind, SnapshotFiles};
+use lavandin_shard::{FileKind, SegmentFile, SnapshotFiles};
 use lavandin_storage::Directory;
 use lavandin_types::{GroupId, NodeId, SequenceNumber};
 use std::future::Future;
@@ -187,15 +187,34 @@ where
         missing: Vec<Missing>,
         incoming: &Incoming,
     ) -> Result<Vec<Missing>, SnapshotError> {
+        let mut under_way = UnderWay::default();
+        let fetched = self.fetch_pieces(session, &missing, incoming, &mut under_way).await;
+        // Whatever else went wrong, the next attempt must know whether the disk holds what was written, and finds nobody
+        // at work with it.
+        let ended = under_way.end().await;
+        match (fetched, ended) {
+            (Err(SnapshotError::Storage(error)), _) | (_, Err(SnapshotError::Storage(error))) => {
+                Err(SnapshotError::Storage(error))
+            }
+            (fetched, ended) => fetched.and(ended).map(|()| under_way.damaged),
+        }
+    }
+
+    async fn fetch_pieces<'a>(
+        &'a self,
+        session: u64,
+        missing: &'a [Missing],
+        incoming: &'a Incoming,
+        under_way: &mut UnderWay<'a>,
+    ) -> Result<(), SnapshotError>
+    where
+        C: 'a,
+    {
         let mut rest = missing.iter().flat_map(|missing| {
             let pieces = pieces(session, missing.index as u32 + 1, missing.present, missing.file.bytes);
             pieces.map(move |piece| (missing, piece))
         });
         let mut arriving = FuturesOrdered::new();
-        let mut finishing: FuturesUnordered<BoxFuture<'_, (&Missing, Result<bool, SnapshotError>)>> =
-            FuturesUnordered::new();
-        let mut damaged: Vec<Missing> = Vec::new();
-        let (mut syncing, mut unsynced): (Option<Syncing>, u64) = (None, 0);
         loop {
             let next = rest.by_ref().take(PIECES_MAX - arriving.len());
             arriving.extend(
@@ -204,27 +223,25 @@ where
             tokio::select! {
                 // First, for it begins when it is looked at.
                 biased;
-                Some((missing, is_sound)) = finishing.next() => {
+                Some((missing, is_sound)) = under_way.finishing.next() => {
                     if !is_sound? {
-                        damaged.push(Missing { present: 0, ..*missing });
+                        under_way.damaged.push(Missing { present: 0, ..*missing });
                     }
                 }
-                Some((missing, piece, bytes)) = arriving.next(), if finishing.len() < FINISHING_MAX => {
+                Some((missing, piece, bytes)) = arriving.next(), if under_way.finishing.len() < FINISHING_MAX => {
                     let (bytes, on_disk, file) = (bytes?, incoming.clone(), missing.file);
-                    unsynced += bytes.len() as u64;
+                    under_way.unsynced += bytes.len() as u64;
                     self.progress.bytes_done.fetch_add(bytes.len() as u64, Ordering::Relaxed);
                     let write = move || on_disk.write(&file, piece.offset, &bytes);
                     if self.on_disk(session, write).await? {
-                        finishing.push(Box::pin(self.finish(session, missing, incoming, syncing.take())));
-                        unsynced = 0;
-                    } else if unsynced >= SYNC_BYTES && syncing.as_ref().is_none_or(Syncing::is_finished) {
-                        synced(syncing.take()).await?;
-                        let on_disk = incoming.clone();
-                        syncing = Some(spawn_blocking(move || on_disk.sync_part(&file)));
-                        unsynced = 0;
+                        let finished = self.finish(session, missing, incoming, under_way.syncing.take());
+                        under_way.finishing.push(Box::pin(finished));
+                        under_way.unsynced = 0;
+                    } else {
+                        under_way.sync_now_and_then(incoming, file).await?;
                     }
                 }
-                else => return Ok(damaged),
+                else => return Ok(()),
             }
         }
     }
@@ -276,6 +293,43 @@ where
                 }
             }
         }
+    }
+}
+
+/// What is done with the disk while pieces arrive.
+#[derive(Default)]
+struct UnderWay<'a> {
+    /// Files that are all there.
+    finishing: FuturesUnordered<BoxFuture<'a, (&'a Missing, Result<bool, SnapshotError>)>>,
+    /// A sync of the file that grows.
+    syncing: Option<Syncing>,
+    /// Bytes written to that file since the last one began.
+    unsynced: u64,
+    damaged: Vec<Missing>,
+}
+
+impl UnderWay<'_> {
+    async fn sync_now_and_then(
+        &mut self,
+        incoming: &Incoming,
+        file: SegmentFile,
+    ) -> Result<(), SnapshotError> {
+        if self.unsynced >= SYNC_BYTES && self.syncing.as_ref().is_none_or(Syncing::is_finished) {
+            synced(self.syncing.take()).await?;
+            let on_disk = incoming.clone();
+            self.syncing = Some(spawn_blocking(move || on_disk.sync_part(&file)));
+            self.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    /// Waits until nothing is; what went wrong first.
+    async fn end(&mut self) -> Result<(), SnapshotError> {
+        let mut ended = synced(self.syncing.take()).await;
+        while let Some((_, finished)) = self.finishing.next().await {
+            ended = ended.and(finished.map(drop));
+        }
+        ended
     }
 }
 

@@ -97,6 +97,28 @@ async fn what_was_fetched_before_an_interruption_is_not_fetched_again() {
     }
 }
 
+/// Else the next attempt would take over what the disk does not hold.
+#[tokio::test]
+async fn a_failure_of_the_disk_is_told_whatever_else_goes_wrong() {
+    let (from, _) = source(memory());
+    let whole = Wire::to(&from);
+    whole.fetch(&stale(memory())).await.unwrap();
+    let pieces = whole.pieces.load(Ordering::Relaxed);
+    let mut struck = 0;
+    for answered in 1..pieces {
+        for call in 0..12 {
+            let faulty = FaultyDirectory::new(memory());
+            let copy = stale(Arc::new(faulty.clone()));
+            faulty.fail_at(faulty.calls().mutating + 2 * call, Fault::Failed);
+            let broken = Wire { pieces_max: Some(answered), ..Wire::to(&from) };
+            let error = broken.fetch(&copy).await.unwrap_err();
+            assert_eq!(matches!(error, SnapshotError::Storage(_)), faulty.has_struck(), "{error}");
+            struck += usize::from(faulty.has_struck());
+        }
+    }
+    assert!(struck > 50, "{struck}");
+}
+
 #[tokio::test]
 async fn what_an_attempt_at_an_older_snapshot_left_is_taken_over() {
     let (mut from, _) = source(memory());
