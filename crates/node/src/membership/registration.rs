@@ -5,7 +5,7 @@
 
 use super::Membership;
 use crate::error::NodeError;
-use crate::groups::Part;
+use crate::groups::{Ailment, Part};
 use crate::peers::{ControlReply, ControlRequest};
 use lavandin_cluster::{
     BootId, Command, LogCondition, NodeInfo, NodeRegistration, NodeRole, Reply, is_intact,
@@ -24,6 +24,18 @@ const PAUSE: Duration = Duration::from_millis(200);
 const ATTEMPTS_QUIET: u32 = 25;
 /// So long the metadata may be on its way to a node that is registered.
 const SEEN_QUIET: Duration = Duration::from_secs(5);
+/// How often it is looked whether a full disk has space again.
+const SPACE_PAUSE: Duration = Duration::from_secs(2);
+
+/// What reading the copies of a start came to.
+enum CopiesRead {
+    /// Those that are whole.
+    Whole(Vec<GroupId>),
+    NoSpace {
+        group: GroupId,
+        reason: String,
+    },
+}
 
 /// The boot of this machine's kernel, where the system tells.
 pub(super) fn boot_id() -> BootId {
@@ -76,11 +88,33 @@ impl Membership {
         Ok(())
     }
 
-    /// Reads the copies that this node has as far as it knows; those that are whole. On a node alone damage ends the
-    /// start; among others the copy is rebuilt, and so is one whose files are gone: it would come back empty.
+    /// Reads the copies that this node has as far as it knows; those that surely hold what they acknowledged. Waits while
+    /// the disk has no space for that: whoever registers without a copy says that its end may be lost.
     async fn read_copies(&self) -> Result<Vec<GroupId>, NodeError> {
         let catalogue = self.metadata.catalogue();
-        let groups: Vec<GroupId> = catalogue.groups_of(self.identity.node).map(|group| group.id).collect();
+        let whole = loop {
+            let groups = catalogue.groups_of(self.identity.node).map(|group| group.id).collect();
+            match self.read_what_can_be(groups).await? {
+                CopiesRead::Whole(whole) => break whole,
+                CopiesRead::NoSpace { group, reason } => {
+                    tracing::warn!(
+                        event = "no_space", %group, reason,
+                        "a copy cannot be opened before there is space for it; this node waits, and takes no part meanwhile"
+                    );
+                    tokio::time::sleep(SPACE_PAUSE).await;
+                }
+            }
+        };
+        let recorded = catalogue.node(self.identity.node).map_or(BootId::default(), |info| info.boot_id);
+        let synced = self.groups.durability() == Durability::Fsync;
+        let condition = LogCondition { verified: true, synced };
+        let keeps = is_intact(condition, recorded, self.boot_id);
+        Ok(if keeps { whole } else { Vec::new() })
+    }
+
+    /// On a node alone damage ends the start; among others the copy is rebuilt, and so is one whose files are gone: it
+    /// would come back empty.
+    async fn read_what_can_be(&self, groups: Vec<GroupId>) -> Result<CopiesRead, NodeError> {
         let (host, alone) = (Arc::clone(&self.groups), self.is_alone());
         let read = move || {
             if let Err(error) = host.clear_removed() {
@@ -93,20 +127,16 @@ impl Membership {
                     Ok(()) if alone || present.contains(&group) => whole.push(group),
                     Ok(()) => tracing::error!(%group, "the files of a copy are gone; it will be rebuilt"),
                     Err(error) if alone => return Err(error),
-                    Err(error) => {
-                        tracing::error!(%group, %error, "a copy cannot be read; it will be rebuilt")
-                    }
+                    Err(error) => match Ailment::of(&error) {
+                        Ailment::NoSpace(reason) => return Ok(CopiesRead::NoSpace { group, reason }),
+                        _ => tracing::error!(%group, %error, "a copy cannot be read; it will be rebuilt"),
+                    },
                 }
             }
-            Ok(whole)
+            Ok(CopiesRead::Whole(whole))
         };
         let read = tokio::task::spawn_blocking(read).await;
-        let whole = read.unwrap_or(Err(NodeError::Internal("reading a group panicked")))?;
-        let recorded = catalogue.node(self.identity.node).map_or(BootId::default(), |info| info.boot_id);
-        let synced = self.groups.durability() == Durability::Fsync;
-        let condition = LogCondition { verified: true, synced };
-        let keeps = is_intact(condition, recorded, self.boot_id);
-        Ok(if keeps { whole } else { Vec::new() })
+        read.unwrap_or(Err(NodeError::Internal("reading a group panicked")))
     }
 
     /// What this start says of itself; `intact` are the copies that surely hold what they acknowledged.

@@ -280,25 +280,33 @@ impl Cluster {
         what: &str,
         state: impl Fn(&ClusterStatus) -> bool,
     ) -> Result<(), String> {
-        let until = Instant::now() + PATIENCE;
         for member in &self.members {
-            let mut last = String::new();
-            loop {
-                if let Some(life) = member.life() {
-                    let status = life.node.cluster_status(STATUS_MAX).await;
-                    let ready = life.node.ready();
-                    if ready.is_ok() && state(&status) {
-                        break;
-                    }
-                    last = format!("{ready:?}, {status:#?}");
-                }
-                if Instant::now() > until {
-                    return Err(format!("{what} within {PATIENCE:?}; node {} says {last}", member.index));
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
+            self.wait_at(member.index, what, &state).await?;
         }
         Ok(())
+    }
+
+    /// The same of one node.
+    pub(crate) async fn wait_at(
+        &self,
+        node: usize,
+        what: &str,
+        state: impl Fn(&ClusterStatus) -> bool,
+    ) -> Result<(), String> {
+        let until = Instant::now() + PATIENCE;
+        let mut last = String::new();
+        while Instant::now() < until {
+            if let Some(life) = self.members[node].life() {
+                let status = life.node.cluster_status(STATUS_MAX).await;
+                let ready = life.node.ready();
+                if ready.is_ok() && state(&status) {
+                    return Ok(());
+                }
+                last = format!("{ready:?}, {status:#?}");
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Err(format!("{what} within {PATIENCE:?}; node {node} says {last}"))
     }
 }
 

@@ -33,6 +33,11 @@ impl Disk {
         }
     }
 
+    /// Whether one of the planned failures came about.
+    pub(crate) fn has_struck(&self) -> bool {
+        lock(&self.0).copies.values().any(|(_, faulty)| faulty.has_struck())
+    }
+
     /// Makes syncs slow.
     pub(crate) fn slow_syncs(&self, delay: Duration) {
         let mut state = lock(&self.0);

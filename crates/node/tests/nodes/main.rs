@@ -11,6 +11,8 @@
 mod clients;
 mod cluster;
 mod disk;
+#[cfg(not(feature = "mutations"))]
+mod full_disk;
 mod history;
 mod member;
 #[cfg(feature = "mutations")]

@@ -72,9 +72,10 @@ fn no_seed_goes_wrong() {
     println!("{seeds} seeds from {first}: {report:?}; failed: {failed:?}");
     let panics = lock(&panics).clone();
     assert!(failed.is_empty() && panics.is_empty(), "failed: {failed:?}, panics: {panics:?}");
-    // What the seeds are to exercise does happen.
-    assert!(report.acknowledged > seeds * 50 && report.reads > seeds * 20, "{report:?}");
-    assert!(seeds < SEEDS || report.epochs > seeds * 2, "{report:?}");
+    // What the seeds are to exercise does happen, if not in each of them.
+    let exercised =
+        report.acknowledged > seeds * 50 && report.reads > seeds * 20 && report.epochs > seeds * 2;
+    assert!(seeds < SEEDS || exercised, "{report:?}");
 }
 
 impl Report {
