@@ -26,6 +26,7 @@ mod identity;
 mod index;
 mod jobs;
 mod keys;
+mod last_durability;
 mod member;
 mod members;
 mod membership;

@@ -6,6 +6,7 @@
 use super::Membership;
 use crate::error::NodeError;
 use crate::groups::{Ailment, Part};
+use crate::last_durability;
 use crate::peers::{ControlReply, ControlRequest};
 use lavandin_cluster::{
     BootId, Command, LogCondition, NodeInfo, NodeRegistration, NodeRole, Reply, is_intact,
@@ -71,7 +72,7 @@ impl Membership {
                 info.id, self.identity.node
             )));
         }
-        self.part.send_replace(Some(Part { node: info.id, incarnation: info.incarnation }));
+        self.begin_part(Part { node: info.id, incarnation: info.incarnation })?;
         tracing::info!(event = "registered", node = %info.id, incarnation = info.incarnation, "registered");
         Ok(())
     }
@@ -84,6 +85,12 @@ impl Membership {
         tokio::task::spawn_blocking(start)
             .await
             .unwrap_or(Err(NodeError::Internal("opening a group panicked")))?;
+        self.begin_part(part)
+    }
+
+    /// From here on copies may acknowledge.
+    fn begin_part(&self, part: Part) -> Result<(), NodeError> {
+        last_durability::remember(&*self.root, self.groups.durability())?;
         self.part.send_replace(Some(part));
         Ok(())
     }
@@ -106,7 +113,8 @@ impl Membership {
             }
         };
         let recorded = catalogue.node(self.identity.node).map_or(BootId::default(), |info| info.boot_id);
-        let synced = self.groups.durability() == Durability::Fsync;
+        let synced =
+            self.groups.durability() == Durability::Fsync && last_durability::was_synced(&*self.root)?;
         let condition = LogCondition { verified: true, synced };
         let keeps = is_intact(condition, recorded, self.boot_id);
         Ok(if keeps { whole } else { Vec::new() })
