@@ -1,5 +1,6 @@
 //! Iterations: what is asked for, checked and written down; progress, completion, pushback.
 
+use crate::datasets::manifests::{Named, Pins};
 use crate::datasets::runtime::DatasetRuntime;
 use crate::datasets::{random, unix_ms};
 use crate::error::NodeError;
@@ -168,7 +169,7 @@ impl Node {
         let dataset = self.dataset(id)?;
         let chosen = chosen(&dataset, &request.shardsets)?;
         self.await_syncs(context, &chosen).await?;
-        let dataset = self.dataset(id)?;
+        let (dataset, pins) = self.pinned_dataset(context, id, &chosen)?;
         if dataset.uid_column().is_none() {
             let text = format!(
                 "uid column \"{}\" not found in dataset \"{}\"",
@@ -194,9 +195,40 @@ impl Node {
             },
             now_ms,
         };
-        match self.group.propose_iterations(context, Request::Create(Box::new(create))).await? {
-            Outcome::Iteration { id, .. } => self.iteration(id),
-            Outcome::Count(_) => Err(NodeError::Internal("the group answered another request")),
+        match self.group.propose_iterations(context, Request::Create(Box::new(create))).await {
+            Ok(Outcome::Iteration { id, .. }) => self.iteration(id),
+            Ok(Outcome::Count(_)) => Err(NodeError::Internal("the group answered another request")),
+            Err(error) => {
+                if matches!(error, NodeError::OutcomeUnknown { .. } | NodeError::Deadline(_)) {
+                    // It may be created yet: what it names stays until the next start.
+                    std::mem::forget(pins);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// A dataset with manifests that stay while the pins are held.
+    fn pinned_dataset(
+        &self,
+        context: &CallContext,
+        id: DatasetId,
+        chosen: &[ShardsetId],
+    ) -> Result<(Arc<DatasetInfo>, Pins), NodeError> {
+        let named = |dataset: &DatasetInfo| -> Vec<Named> {
+            let of_chosen = dataset.shardsets.iter().filter(|shardset| chosen.contains(&shardset.id));
+            of_chosen.filter_map(|one| one.manifest.map(|now| (one.id, now.version, now.hash))).collect()
+        };
+        loop {
+            context.check()?;
+            let dataset = self.dataset(id)?;
+            let manifests = named(&dataset);
+            let pins = self.datasets.manifests.pin(manifests.clone());
+            let dataset = self.dataset(id)?;
+            // Else a sync came between, which may have begun to remove what it replaced.
+            if named(&dataset) == manifests {
+                return Ok((dataset, pins));
+            }
         }
     }
 

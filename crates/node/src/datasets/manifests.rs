@@ -20,13 +20,52 @@ const OPEN_MAX: usize = 64;
 pub(crate) struct Manifests {
     directory: PathBuf,
     open: Mutex<HashMap<(ShardsetId, u64), Arc<Manifest>>>,
+    /// Those that somebody is about to name, and how many do.
+    pinned: Arc<Mutex<HashMap<Named, usize>>>,
+}
+
+/// A manifest as an iteration names it: its shardset, version and hash.
+pub(crate) type Named = (ShardsetId, u64, u128);
+
+/// Keeps manifests until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pins {
+    pinned: Arc<Mutex<HashMap<Named, usize>>>,
+    kept: Vec<Named>,
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in &self.kept {
+            if let Some(count) = pinned.get_mut(key) {
+                *count -= 1;
+            }
+        }
+        pinned.retain(|_, count| *count > 0);
+    }
 }
 
 impl Manifests {
     /// The folder is made when something is stored: on a member of a cluster that has no copy of the group it would look
     /// like one.
     pub(crate) fn of_group(group: &Path) -> Self {
-        Self { directory: group.join("manifests"), open: Mutex::default() }
+        Self { directory: group.join("manifests"), open: Mutex::default(), pinned: Arc::default() }
+    }
+
+    /// Keeps these until the pins are dropped, if nobody has begun to remove them: whoever pins looks afterwards whether
+    /// the catalogue still names them.
+    pub(crate) fn pin(&self, kept: Vec<Named>) -> Pins {
+        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.iter().for_each(|key| *pinned.entry(*key).or_default() += 1);
+        Pins { pinned: Arc::clone(&self.pinned), kept }
+    }
+
+    /// What is pinned of a shardset, by version and hash. To be asked before the catalogue and the iterations are.
+    pub(crate) fn pinned(&self, shardset: ShardsetId) -> Vec<(u64, u128)> {
+        let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_shardset = pinned.keys().filter(|(of, ..)| *of == shardset);
+        of_shardset.map(|(_, version, hash)| (*version, *hash)).collect()
     }
 
     /// A version that no file has, above the catalogue's: one that was written may be named at any time, as long as nobody

@@ -187,8 +187,9 @@ impl Node {
         Ok(())
     }
 
-    /// Manifests that neither the catalogue nor an iteration names.
+    /// Manifests that neither the catalogue nor an iteration names, nor one that is being created.
     fn remove_old_manifests(&self, dataset: DatasetId, shardset: ShardsetId) {
+        let pinned = self.datasets.manifests.pinned(shardset);
         let current = self.dataset(dataset).ok();
         let current = current
             .as_ref()
@@ -199,7 +200,7 @@ impl Node {
         let used = used
             .filter(|used| used.shardset == shardset)
             .map(|used| (used.manifest_version, used.manifest_hash));
-        let kept: Vec<(u64, u128)> = used.chain(current).collect();
+        let kept: Vec<(u64, u128)> = used.chain(current).chain(pinned).collect();
         self.datasets.manifests.remove(shardset, &kept);
     }
 }

@@ -19,3 +19,22 @@ fn no_sync_writes_over_what_another_wrote() {
     }
     assert_eq!(manifests.next_version(shardset, 0).unwrap(), 3);
 }
+
+#[test]
+fn what_is_pinned_is_kept_until_the_last_pin_goes() {
+    let group = tempfile::tempdir().unwrap();
+    let (shardset, manifests) = (ShardsetId::new(1, [1; 20]), Manifests::of_group(group.path()));
+    manifests.next_version(shardset, 0).unwrap();
+    let stored = manifests.store(shardset, 1, &Manifest::new(shardset, 1, Vec::new(), Vec::new())).unwrap();
+    let named = (shardset, stored.version, stored.hash);
+    let pins = [manifests.pin(vec![named]), manifests.pin(vec![named])];
+    for pin in pins {
+        assert_eq!(manifests.pinned(shardset), [(stored.version, stored.hash)]);
+        manifests.remove(shardset, &manifests.pinned(shardset));
+        assert!(manifests.load(shardset, stored.version, stored.hash).is_ok());
+        drop(pin);
+    }
+    assert!(manifests.pinned(shardset).is_empty());
+    manifests.remove(shardset, &[]);
+    assert!(manifests.load(shardset, stored.version, stored.hash).is_err());
+}
