@@ -169,14 +169,20 @@ impl<C: Consumer> Replica<C> {
         self.replicator.snapshot_taken(to, position);
     }
 
-    /// Becomes the copy that the snapshot was taken of.
+    /// Becomes the copy that the snapshot was taken of; not one that leads by now, whose records are those that count.
     pub fn install_snapshot<E: Display>(
         &mut self,
         snapshot: &[u8],
         make: impl FnOnce(&[u8]) -> Result<C, E>,
         now: u64,
     ) -> Result<(), GroupError> {
-        let installed = self.copy.install_snapshot(snapshot, make);
+        let installed = match self.replicator.reign() {
+            None => self.copy.install_snapshot(snapshot, make),
+            Some(_) => {
+                let group = self.replicator.options().group;
+                Err(GroupError::BrokenShipment { group, what: "this copy leads its group by now" })
+            }
+        };
         self.replicator.snapshot_ended(installed.is_ok());
         self.carry_out(&[], now)?;
         installed

@@ -3,9 +3,11 @@
 use crate::followers::{Copy, epoch, follow, lead, open, primary, stage};
 use crate::ledger::Ledger;
 use crate::life::{GROUP, claims, files, options};
-use lavandin_group::{GroupCopy, GroupError, Snapshot};
+use lavandin_group::replication::{ReplicationOptions, View};
+use lavandin_group::{GroupCopy, GroupError, Replica, Snapshot};
 use lavandin_storage::{Durability, Fault, FaultyDirectory, MemoryDirectory};
-use lavandin_types::GroupId;
+use lavandin_types::{GroupId, NodeId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 fn snapshot(copy: &Copy) -> Vec<u8> {
@@ -77,6 +79,32 @@ fn what_is_no_snapshot_or_not_ahead_changes_nothing() {
     let error = install(&mut new, &bytes).unwrap_err();
     assert!(matches!(error, GroupError::BrokenShipment { .. }), "{error}");
     stage(&mut new, 1, claims(300..301)[0]);
+}
+
+/// Somebody decided for it while it was fetching: what it acknowledges since must not go.
+#[test]
+fn a_copy_that_leads_takes_no_snapshot() {
+    let (new, disk) = apart();
+    let bytes = snapshot(&new);
+    let me = NodeId::new(1);
+    let mut replica = Replica::new(open(&disk), ReplicationOptions::new(GROUP, me, 1, 3000));
+    let view = View {
+        group: GROUP,
+        epoch: epoch(3),
+        version: 1,
+        primary: me,
+        in_sync: BTreeMap::from([(me, 1)]),
+        joiner: None,
+        observers: BTreeMap::new(),
+        min_in_sync: 1,
+        mirror: true,
+    };
+    replica.learn(view, 1).unwrap();
+    let before = replica.copy().last();
+    let make = |payload: &[u8]| Ledger::from_payload(Some(payload));
+    let error = replica.install_snapshot(&bytes, make, 2).unwrap_err();
+    assert!(matches!(error, GroupError::BrokenShipment { .. }), "{error}");
+    assert_eq!((replica.copy().last(), replica.replicator().reign()), (before, Some(epoch(3))));
 }
 
 #[test]

@@ -81,8 +81,7 @@ impl CopyStore for CopyFolders {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             renamed => renamed.map_err(|error| unusable(&present, &error))?,
         }
-        let synced = fs::File::open(data_dir.join(GROUPS)).and_then(|groups| groups.sync_all());
-        synced.map_err(|error| unusable(&present, &error))?;
+        sync_groups(data_dir).map_err(|error| unusable(&present, &error))?;
         Ok(Some(aside))
     }
 
@@ -113,6 +112,8 @@ impl CopyStore for CopyFolders {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             renamed => renamed.map_err(|error| unusable(&present, &error))?,
         }
+        // Before its files go: half a copy must not come back under its name.
+        sync_groups(data_dir).map_err(|error| unusable(&present, &error))?;
         fs::remove_dir_all(&removed).map_err(|error| unusable(&removed, &error))
     }
 
@@ -155,6 +156,10 @@ fn names(data_dir: &Path) -> Result<Vec<String>, NodeError> {
             Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
         }
     }
+}
+
+fn sync_groups(data_dir: &Path) -> std::io::Result<()> {
+    fs::File::open(data_dir.join(GROUPS))?.sync_all()
 }
 
 fn unusable(path: &Path, error: &dyn fmt::Display) -> NodeError {
