@@ -53,10 +53,11 @@ pub(super) fn leader(observed: &Observed<'_>) -> Option<LeaderStatus> {
 pub(super) fn metadata(observed: &Observed<'_>) -> MetadataView {
     let status = observed.metadata;
     let owners: Vec<OwnerStatus> = status.voters.iter().map(|voter| owner(observed, *voter)).collect();
+    let reason = why_degraded(observed);
     MetadataView {
         mode: if owners.len() > 1 { "replicated" } else { "single" }.to_owned(),
-        degraded: status.degraded.is_some(),
-        reason: status.degraded.clone(),
+        degraded: reason.is_some(),
+        reason,
         healthy_owners: owners.iter().filter(|owner| owner.healthy == Some(true)).count() as u32,
         quorum: (owners.len() / 2 + 1) as u32,
         owners,
@@ -64,6 +65,16 @@ pub(super) fn metadata(observed: &Observed<'_>) -> MetadataView {
         term: status.term,
         committed_version: status.last_applied_index,
     }
+}
+
+/// A voter that is gone for good is missing at once, not only when it has been silent for a while.
+fn why_degraded(observed: &Observed<'_>) -> Option<String> {
+    let is_gone = |voter: &&NodeId| observed.catalogue.node(**voter).is_none_or(|info| info.lost);
+    observed.metadata.degraded.clone().or_else(|| {
+        let gone = observed.metadata.voters.iter().find(is_gone)?;
+        observed.catalogue.cluster()?;
+        Some(format!("metadata voter {gone} is gone; another node takes its place"))
+    })
 }
 
 fn owner(observed: &Observed<'_>, voter: NodeId) -> OwnerStatus {
@@ -99,7 +110,7 @@ fn describe(observed: &Observed<'_>, peer: &PeerStatus, shown: &mut OwnerStatus)
 
 /// What is wrong with the metadata and the nodes, a sentence each.
 pub(super) fn obstacles(observed: &Observed<'_>, status: &ClusterStatus) -> Vec<String> {
-    let mut found: Vec<String> = observed.metadata.degraded.iter().cloned().collect();
+    let mut found: Vec<String> = why_degraded(observed).into_iter().collect();
     if status.has_others()
         && let [only] = observed.metadata.voters[..]
     {

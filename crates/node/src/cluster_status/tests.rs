@@ -315,6 +315,23 @@ fn a_silent_owner_is_named() {
     assert_eq!(view.owners[2].error.as_deref(), Some("it has not answered yet"));
 }
 
+/// Until another one votes in its place, the next loss may stop the metadata.
+#[test]
+fn a_voter_whose_disk_is_gone_is_missed_at_once() {
+    let mut world = World::quick_start();
+    assert!(!world.status().metadata.degraded);
+    let (store, address) = (StoreId::new(99), uri(2));
+    let registration = NodeRegistration { store, address, protocol: 1, ..Default::default() };
+    world.catalogue.apply(Command::RegisterNode(registration)).unwrap();
+    let status = world.status();
+    assert!(status.metadata.degraded);
+    assert_eq!(
+        status.metadata.reason.as_deref(),
+        Some("metadata voter n2 is gone; another node takes its place")
+    );
+    assert!(status.degraded.contains(&status.metadata.reason.unwrap()), "{:?}", status.degraded);
+}
+
 #[test]
 fn a_node_that_never_started_is_new() {
     let mut world = World::unregistered(&[&[1, 2]]);
