@@ -165,13 +165,13 @@ impl File for LocalFile {
 }
 
 /// Makes the folder `path`, and what is missing above it. Its entry in the folder above is durable on return, also where
-/// an earlier process made it and ended before that; but for a folder above that this process may not read, which is
-/// somebody else's to keep.
+/// an earlier process made it and ended before that; but for a folder above in which this process can make nothing, as
+/// above a mounted volume: that is somebody else's to keep.
 pub fn create_folders(path: &Path) -> io::Result<()> {
     let Some(above) = parent_of(path) else { return fs::create_dir_all(path) };
     if path.is_dir() {
         return match sync_folder(above) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            Err(error) if is_foreign(&error) => Ok(()),
             synced => synced,
         };
     }
@@ -181,6 +181,12 @@ pub fn create_folders(path: &Path) -> io::Result<()> {
         other => other?,
     }
     sync_folder(above)
+}
+
+/// Whether a folder could not be synced because it may not be read, or its file system takes no writes.
+fn is_foreign(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 /// The folder above; the working directory for a bare name.

@@ -36,3 +36,11 @@ fn clones_of_a_region_are_read_from_other_threads() {
     let sums: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
     assert_eq!(sums, [90_000, 81_000, 72_000, 63_000]);
 }
+
+/// A data directory may be a volume that is mounted in a file system without writes.
+#[test]
+fn a_folder_is_there_also_where_the_one_above_cannot_be_synced() {
+    let folder = Path::new("/proc/self/task");
+    assert!(sync_folder(parent_of(folder).unwrap()).is_err());
+    create_folders(folder).unwrap();
+}
