@@ -6,8 +6,9 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinHandle;
 
-/// Bytes that a read may touch and still run where it is called (some 200 us).
-const INLINE_BYTES_MAX: u64 = 4 << 20;
+/// Bytes that a read may touch and still run where it is called. That takes some 200 us of one thread; handing the work to
+/// another thread and waking the caller afterwards costs about as much again, all of it lost.
+const INLINE_BYTES_MAX: u64 = 8 << 20;
 
 pub(crate) struct Pool {
     permits: Arc<Semaphore>,
