@@ -145,6 +145,7 @@ impl Connection {
         let deadline = call.deadline;
         let (number, reply) = self.shared.begin(call).map_err(CallError::NotSent)?;
         let mut giving_up = GivingUp { shared: &self.shared, call: Some(number) };
+        self.shared.outlet.send();
         let reply = timeout_at(deadline, reply).await;
         let sent = giving_up.now();
         let failed = |reason| match sent {

@@ -23,6 +23,7 @@ mod identity;
 mod link;
 mod options;
 mod outbox;
+mod pen;
 mod pool;
 mod secret;
 mod server;

@@ -10,8 +10,11 @@ use crate::frame::{FRAME_PAYLOAD_BYTES_MAX, Frame, Header, Kind, Opener, Sealer}
 use crate::handshake::{Initiator, Local, Responder, Session, Wanted};
 use crate::options::Liveness;
 use crate::outbox::{Cancelled, Outbox, Outgoing, Step};
+use crate::pen::{Moved, Pen};
 use bytes::BytesMut;
+use std::future::poll_fn;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
@@ -19,10 +22,15 @@ use tokio::time::{Instant, timeout};
 
 /// Frames are gathered up to about this many bytes for one write.
 const WRITE_BYTES: usize = 4 * FRAME_PAYLOAD_BYTES_MAX;
+/// And up to this many by whoever sends a message: no work to be done in the place of a task.
+const SEND_BYTES: usize = 16 << 10;
 
-/// An outbox that a writer empties.
+/// An outbox, and the pen that empties it.
 pub(crate) struct Outlet<T> {
     state: Mutex<State<T>>,
+    /// There while the connection is served, until its writing side is closed.
+    pen: Mutex<Option<Pen<T>>>,
+    /// There is something to do for the connection's task.
     wake: Notify,
     /// Deadlines in the outbox count from here.
     began: Instant,
@@ -37,7 +45,7 @@ struct State<T> {
 impl<T> Outlet<T> {
     pub(crate) fn new() -> Self {
         let state = Mutex::new(State { outbox: Outbox::new(), last: false });
-        Self { state, wake: Notify::new(), began: Instant::now() }
+        Self { state, pen: Mutex::new(None), wake: Notify::new(), began: Instant::now() }
     }
 
     /// Nothing in here panics halfway, so a poisoned lock guards a whole state.
@@ -45,9 +53,20 @@ impl<T> Outlet<T> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn pen(&self) -> MutexGuard<'_, Option<Pen<T>>> {
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message behind those that wait. It stays there until `send`.
     pub(crate) fn push(&self, message: Outgoing<T>) {
         self.lock().outbox.push(message);
-        self.wake.notify_one();
+    }
+
+    /// Has what waits written: now, as far as the connection takes it at once and it is little, else by its task.
+    pub(crate) fn send(&self) {
+        if !self.write_at_once() {
+            self.wake.notify_one();
+        }
     }
 
     pub(crate) fn push_control(&self, header: Header) {
@@ -57,7 +76,9 @@ impl<T> Outlet<T> {
 
     pub(crate) fn cancel(&self, call: u64) -> Cancelled {
         let cancelled = self.lock().outbox.cancel(call);
-        self.wake.notify_one();
+        if cancelled == Cancelled::Unsent {
+            self.wake.notify_one();
+        }
         cancelled
     }
 
@@ -79,80 +100,87 @@ impl<T> Outlet<T> {
 
     /// Writes what waits until the connection fails, or takes no byte for `write_max`. After `finish` it closes the
     /// writing side and never returns: what is left to do is the reader's.
-    pub(crate) async fn write<W: AsyncWrite + Unpin>(
+    pub(crate) async fn write<W: AsyncWrite + Send + 'static>(
         &self,
         writer: W,
         sealer: Sealer,
         sign_every: Duration,
         write_max: Option<Duration>,
     ) -> ConnectionError {
-        match self.write_until_finished(writer, sealer, sign_every, write_max).await {
+        *self.pen() = Some(Pen::new(writer, sealer));
+        // The stream is closed with this future, whoever keeps the outlet.
+        let _lent = Lent(self);
+        match self.write_until_finished(sign_every, write_max).await {
             Ok(()) => std::future::pending().await,
             Err(error) => error,
         }
     }
 
-    async fn write_until_finished<W: AsyncWrite + Unpin>(
+    async fn write_until_finished(
         &self,
-        mut writer: W,
-        mut sealer: Sealer,
         sign_every: Duration,
         write_max: Option<Duration>,
     ) -> Result<(), ConnectionError> {
-        let mut bytes = Vec::with_capacity(WRITE_BYTES);
+        let mut said_goodbye = false;
         loop {
-            let tickets = self.gather(&mut sealer, &mut bytes);
-            if bytes.is_empty() {
-                if self.lock().last {
-                    break;
-                }
-                if timeout(sign_every, self.wake.notified()).await.is_err() {
-                    self.push_control(Header::new(Kind::Alive, 0));
-                }
-                continue;
+            while self.move_pen(write_max).await? == Moved::On {}
+            if said_goodbye {
+                break;
             }
-            write_moving(&mut writer, &bytes, write_max).await?;
-            drop(tickets);
+            if self.lock().last {
+                said_goodbye = true;
+                self.push_control(Header::new(Kind::Goodbye, 0));
+            } else if timeout(sign_every, self.wake.notified()).await.is_err() && !self.was_used() {
+                self.push_control(Header::new(Kind::Alive, 0));
+            }
         }
-        sealer.seal(Header::new(Kind::Goodbye, 0), &[], &mut bytes);
-        write_moving(&mut writer, &bytes, write_max).await?;
-        Ok(writer.shutdown().await?)
+        let pen = self.pen().take();
+        match pen {
+            Some(pen) => pen.close().await,
+            None => Ok(()),
+        }
     }
 
-    /// Fills `bytes` with the next frames, and returns the tickets of the messages that they complete.
-    fn gather(&self, sealer: &mut Sealer, bytes: &mut Vec<u8>) -> Vec<T> {
-        bytes.clear();
-        let mut tickets = Vec::new();
-        while bytes.len() < WRITE_BYTES
-            && let Some(step) = self.next()
-        {
-            // Outside the lock: hashing a frame takes longer than everything that is done in it.
-            sealer.seal(step.header, &step.payload, bytes);
-            tickets.extend(step.done);
+    /// Writes once, as soon as the connection takes something; an error if that is not within `write_max`.
+    async fn move_pen(&self, write_max: Option<Duration>) -> Result<Moved, ConnectionError> {
+        let moving = poll_fn(|context| match &mut *self.pen() {
+            Some(pen) => pen.poll_move(context, WRITE_BYTES, || self.next()),
+            None => Poll::Ready(Ok(Moved::Idle)),
+        });
+        match write_max {
+            Some(max) => timeout(max, moving).await.map_err(|_| silent(max))?,
+            None => moving.await,
         }
-        tickets
+    }
+
+    /// Whether nothing is left to write. Never waits: not for the connection, and for nobody else who writes.
+    fn write_at_once(&self) -> bool {
+        let Ok(mut pen) = self.pen.try_lock() else { return false };
+        let Some(pen) = pen.as_mut().filter(|pen| !pen.is_under_way()) else { return false };
+        let mut context = Context::from_waker(Waker::noop());
+        match pen.poll_move(&mut context, SEND_BYTES, || self.next()) {
+            Poll::Ready(Ok(_)) => !pen.is_under_way() && self.lock().outbox.is_empty(),
+            Poll::Ready(Err(error)) => {
+                pen.fail(error);
+                false
+            }
+            // Nobody is woken by that; the task asks again.
+            Poll::Pending => false,
+        }
+    }
+
+    fn was_used(&self) -> bool {
+        self.pen().as_mut().is_some_and(Pen::was_used)
     }
 }
 
-/// Writes all of `bytes`; an error if not one more is taken within `write_max`.
-async fn write_moving<W: AsyncWrite + Unpin>(
-    writer: &mut W,
-    bytes: &[u8],
-    write_max: Option<Duration>,
-) -> Result<(), ConnectionError> {
-    let mut written = 0;
-    while written < bytes.len() {
-        let writing = writer.write(&bytes[written..]);
-        let taken = match write_max {
-            Some(max) => timeout(max, writing).await.map_err(|_| silent(max))??,
-            None => writing.await?,
-        };
-        if taken == 0 {
-            return Err(ConnectionError::Lost);
-        }
-        written += taken;
+/// An outlet that has a pen.
+struct Lent<'a, T>(&'a Outlet<T>);
+
+impl<T> Drop for Lent<'_, T> {
+    fn drop(&mut self) {
+        drop(self.0.pen().take());
     }
-    Ok(writer.flush().await?)
 }
 
 fn silent(after: Duration) -> ConnectionError {
@@ -262,3 +290,6 @@ pub(crate) fn nonce() -> Result<crate::handshake::Nonce, ConnectionError> {
     getrandom::fill(&mut nonce).map_err(|_| std::io::Error::other("the system gives no random bytes"))?;
     Ok(nonce)
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,10 @@ impl<T> Outbox<T> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.control.is_empty() && self.express.is_empty() && self.ordered.is_empty()
+    }
+
     pub(crate) fn push_control(&mut self, header: Header) {
         self.control.push_back(header);
     }

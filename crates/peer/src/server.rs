@@ -192,13 +192,8 @@ impl<H: PeerHandler> Incoming<'_, H> {
     ) -> Result<(), ConnectionError> {
         let mut left = false;
         loop {
-            let frame = tokio::select! {
-                frame = inlet.frame() => frame?,
-                Some(ended) = calls.tasks.join_next(), if !calls.tasks.is_empty() => {
-                    calls.forget(ended);
-                    continue;
-                }
-            };
+            let frame = inlet.frame().await?;
+            calls.forget_ended();
             let Some(frame) = frame else {
                 return if left { Ok(()) } else { Err(ConnectionError::Lost) };
             };
@@ -270,35 +265,24 @@ impl Calls {
     /// This cannot wait for ever: what holds room is under way and ends by its deadline. The one incomplete message
     /// is no exception, because only messages of one frame may stand between its frames, and those need no bytes; it
     /// holds one place among the calls, of which there are at least two.
-    async fn room_for(&mut self, frame: &Frame) -> Result<Option<Room>, FrameError> {
-        let Some(bytes) = Assembly::begins(frame)? else { return Ok(None) };
-        let room = Room::take(&self.calls, &self.bytes, bytes);
-        tokio::pin!(room);
-        loop {
-            tokio::select! {
-                room = &mut room => return Ok(Some(room)),
-                Some(ended) = self.tasks.join_next(), if !self.tasks.is_empty() => {
-                    forget(&mut self.cancels, ended);
+    async fn room_for(&self, frame: &Frame) -> Result<Option<Room>, FrameError> {
+        match Assembly::begins(frame)? {
+            Some(bytes) => Ok(Some(Room::take(&self.calls, &self.bytes, bytes).await)),
+            None => Ok(None),
+        }
+    }
+
+    /// Drops what is kept of calls that ended. Not as they end: that would wake the reader after each one.
+    fn forget_ended(&mut self) {
+        while let Some(ended) = self.tasks.try_join_next() {
+            match ended {
+                Ok(call) => drop(self.cancels.remove(&call)),
+                Err(error) => {
+                    tracing::error!(event = "peer_handler_failed", %error, "a peer's call ended without an answer");
+                    // Which call it was is not said; its receiver is gone.
+                    self.cancels.retain(|_, cancel| !cancel.is_closed());
                 }
             }
-        }
-    }
-
-    fn forget(&mut self, ended: Result<u64, tokio::task::JoinError>) {
-        forget(&mut self.cancels, ended);
-    }
-}
-
-/// Drops what is kept of a call that ended.
-fn forget(cancels: &mut HashMap<u64, oneshot::Sender<()>>, ended: Result<u64, tokio::task::JoinError>) {
-    match ended {
-        Ok(call) => {
-            cancels.remove(&call);
-        }
-        Err(error) => {
-            tracing::error!(event = "peer_handler_failed", %error, "a peer's call ended without an answer");
-            // Which call it was is not said; its receiver is gone.
-            cancels.retain(|_, cancel| !cancel.is_closed());
         }
     }
 }

@@ -73,6 +73,7 @@ impl Answer {
         let (code, payload) = outcome.map_or_else(|status| status.encode(), |payload| (0, payload));
         let header = Header { code, ..Header::new(kind, self.call) };
         self.outlet.push(Outgoing { header, deadline_ms: 0, payload, ticket: room });
+        self.outlet.send();
     }
 }
 
