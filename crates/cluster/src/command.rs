@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The highest version that `Command::encode` writes.
-pub const COMMAND_VERSION: u8 = 5;
+pub const COMMAND_VERSION: u8 = 6;
 
 /// What a node says of itself when it forms a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -310,6 +310,8 @@ impl Command {
     /// The lowest version that has the command as it is written now.
     const fn version(&self) -> u8 {
         match self {
+            // A program that does not know of them would place no copies.
+            Self::FormLayout(seed) | Self::ExtendLayout(seed) if seed.options.copies > 0 => COMMAND_VERSION,
             Self::FormCluster { .. }
             | Self::CreateDatabase { .. }
             | Self::DropDatabase { .. }
@@ -345,7 +347,7 @@ impl Command {
             | Self::SetClusterOptions(_)
             | Self::AppointChores { .. } => 3,
             Self::MoveCopies { .. } => 4,
-            Self::ExtendLayout(_) => COMMAND_VERSION,
+            Self::ExtendLayout(_) => 5,
         }
     }
 

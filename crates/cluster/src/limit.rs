@@ -11,6 +11,8 @@ pub const COLUMNS_PER_SHARDSET_MAX: usize = 4_096;
 pub const COLUMNS_PER_DATASET_MAX: usize = 16_384;
 pub const NODES_MAX: usize = 256;
 pub const GROUPS_MAX: usize = 1_024;
+/// Groups that the cluster adds by itself; people may add more.
+pub const PLACED_GROUPS_MAX: usize = 64;
 /// Copies of one group.
 pub const COPIES_MAX: usize = 16;
 /// Unclean promotions that a group remembers.

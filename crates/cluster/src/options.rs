@@ -34,6 +34,14 @@ pub struct ClusterOptions {
     pub bucket_count: u16,
     /// Whether replicas of groups to come take part in a write.
     pub mirror: bool,
+    /// Copies that each group is to have. The cluster then places copies and groups on its nodes by itself; 0 where people do.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub copies: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 impl Default for ClusterOptions {
@@ -46,6 +54,7 @@ impl Default for ClusterOptions {
             replace_after_ms: 600_000,
             bucket_count: crate::bucket::BUCKET_COUNT,
             mirror: true,
+            copies: 0,
         }
     }
 }
@@ -56,6 +65,7 @@ impl ClusterOptions {
         let ranges = [
             ("detection_ms", self.detection_ms, 1_000, 600_000),
             ("min_in_sync", u64::from(self.min_in_sync), 1, limit::COPIES_MAX as u64),
+            ("copies", u64::from(self.copies), 0, limit::COPIES_MAX as u64),
             ("replace_after_ms", self.replace_after_ms, 10_000, 30 * 86_400_000),
             ("bucket_count", u64::from(self.bucket_count), 1, u64::from(u16::MAX)),
         ];
@@ -72,6 +82,11 @@ impl ClusterOptions {
             Some(node) => Err(CatalogueError::NodeGivenTwice { node: *node }),
             None => Ok(()),
         }
+    }
+
+    /// Copies that a group of so many members is to have.
+    pub(crate) fn copies_of(&self, members: usize) -> u32 {
+        self.copies.max(members as u32)
     }
 
     /// How long a primary serves after it *sent* a heartbeat that was answered.

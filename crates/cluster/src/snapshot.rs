@@ -23,8 +23,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The highest version that `Catalogue::encode` writes.
-pub const SNAPSHOT_VERSION: u8 = 4;
-/// The version of a snapshot of which no node retires.
+pub const SNAPSHOT_VERSION: u8 = 5;
+/// The version of a snapshot of a cluster that places no copies by itself.
+const VERSION_BEFORE_PLACING: u8 = 4;
+/// The version of such a one of which no node retires.
 const VERSION_BEFORE_RETIRING: u8 = 3;
 
 const WHAT: &str = "metadata snapshot";
@@ -57,6 +59,17 @@ struct Snapshot {
     chores: Option<ChoresNode>,
     #[serde(default, with = "form::pairs")]
     id_ranges: BTreeMap<CollectionId, u64>,
+}
+
+impl Snapshot {
+    /// The lowest version that has all that it holds.
+    fn version(&self) -> u8 {
+        match self.nodes.iter().any(|node| node.retiring) {
+            _ if self.options.copies > 0 => SNAPSHOT_VERSION,
+            true => VERSION_BEFORE_PLACING,
+            false => VERSION_BEFORE_RETIRING,
+        }
+    }
 }
 
 /// A collection's entry, without copying it to write it.
@@ -110,8 +123,7 @@ impl Catalogue {
             chores: self.chores,
             id_ranges: self.id_ranges.clone(),
         };
-        let retiring = snapshot.nodes.iter().any(|node| node.retiring);
-        let mut bytes = vec![if retiring { SNAPSHOT_VERSION } else { VERSION_BEFORE_RETIRING }];
+        let mut bytes = vec![snapshot.version()];
         serde_json::to_writer(&mut bytes, &snapshot)
             .expect("a snapshot has only string keys and writes to memory");
         bytes

@@ -96,6 +96,8 @@ enum Subject {
     Chores,
     Group(GroupId),
     Node(NodeId),
+    /// The next group.
+    NewGroup,
 }
 
 #[derive(Clone, Debug)]
@@ -239,6 +241,7 @@ fn subject_of(command: &Command) -> Option<Subject> {
         | Command::RemoveReplica { group, .. } => Some(Subject::Group(*group)),
         Command::AppointChores { .. } => Some(Subject::Chores),
         Command::RemoveNode { node } => Some(Subject::Node(*node)),
+        Command::AddGroup(_) => Some(Subject::NewGroup),
         _ => None,
     }
 }

@@ -107,7 +107,8 @@ impl Catalogue {
                     GroupInfo::new(last, group.name.clone(), members, primary)
                 }
             };
-            groups.push(GroupInfo { mirror: seed.options.mirror, ..info });
+            let rf = seed.options.copies_of(info.members.len());
+            groups.push(GroupInfo { mirror: seed.options.mirror, rf, ..info });
         }
         if own.is_some() {
             return Err(CatalogueError::OutOfRange {
@@ -129,7 +130,6 @@ fn extended(present: &GroupInfo, name: String, members: Vec<NodeId>) -> GroupInf
     GroupInfo {
         name,
         stale: added.map(|member| (*member, StaleReason::Added)).collect(),
-        rf: members.len() as u32,
         version: present.version + 1,
         members,
         ..present.clone()

@@ -105,8 +105,8 @@ impl Catalogue {
         }
         let primary = self.data_node(seed.primary)?;
         let id = self.last_group.next();
-        let info =
-            GroupInfo { mirror: self.options.mirror, ..GroupInfo::new(id, seed.name, seed.members, primary) };
+        let (mirror, rf) = (self.options.mirror, self.options.copies_of(seed.members.len()));
+        let info = GroupInfo { mirror, rf, ..GroupInfo::new(id, seed.name, seed.members, primary) };
         self.check_room(info.weight(), 0)?;
         self.bytes += info.weight();
         self.last_group = id;

@@ -50,8 +50,8 @@ impl Catalogue {
         for (id, group) in (1..).map(GroupId::new).zip(seed.groups) {
             group.members.iter().try_for_each(|member| find(*member).map(drop))?;
             let primary = find(group.primary)?;
-            let info = GroupInfo::new(id, group.name, group.members, primary);
-            groups.push(GroupInfo { mirror: seed.options.mirror, ..info });
+            let (mirror, rf) = (seed.options.mirror, seed.options.copies_of(group.members.len()));
+            groups.push(GroupInfo { mirror, rf, ..GroupInfo::new(id, group.name, group.members, primary) });
         }
         for owner in &seed.options.owners {
             find(*owner)?;

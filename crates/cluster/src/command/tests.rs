@@ -94,6 +94,21 @@ fn version_5_stays_readable() {
     }
 }
 
+/// What version 6 added: `copies` among the options. Likewise never edited.
+const VERSION_6: &[&str] = &[
+    r#"{"form_layout":{"cluster":"0000000000000000000000000000002a","nodes":["http://a:1"],"groups":[{"name":"sg0","members":[1],"primary":1}],"options":{"detection_ms":3000,"min_in_sync":1,"voters_max":5,"owners":[],"replace_after_ms":600000,"bucket_count":4096,"mirror":true,"copies":2}}}"#,
+    r#"{"extend_layout":{"cluster":"0000000000000000000000000000002a","nodes":["http://a:1"],"groups":[{"name":"sg0","members":[1],"primary":1}],"options":{"detection_ms":3000,"min_in_sync":1,"voters_max":5,"owners":[],"replace_after_ms":600000,"bucket_count":4096,"mirror":true,"copies":2}}}"#,
+];
+
+#[test]
+fn version_6_stays_readable() {
+    for json in VERSION_6 {
+        let stored = [&[6], json.as_bytes()].concat();
+        let command = Command::decode(&stored).unwrap();
+        assert_eq!(command.encode(), stored, "the bytes changed without a new version");
+    }
+}
+
 #[test]
 fn a_registration_of_version_1_says_nothing_more() {
     let Ok(Command::RegisterNode(new)) = Command::decode(&[&[1], VERSION_1[1].as_bytes()].concat()) else {

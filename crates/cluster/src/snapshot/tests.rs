@@ -155,6 +155,21 @@ fn version_4_stays_readable() {
     assert_eq!(Catalogue::decode(&bytes(4, &json)).unwrap(), catalogue);
 }
 
+/// Version 5 says how many copies the cluster places; a cluster that places none is written as before.
+#[test]
+fn version_5_stays_readable() {
+    let json = VERSION_3.replacen(r#""mirror":true}"#, r#""mirror":true,"copies":2}"#, 1);
+    let mut catalogue = with_a_shape();
+    catalogue.options.copies = 2;
+    let written = catalogue.encode();
+    assert_eq!(
+        String::from_utf8(written),
+        String::from_utf8(bytes(5, &json)),
+        "the bytes changed without a new version"
+    );
+    assert_eq!(Catalogue::decode(&bytes(5, &json)).unwrap(), catalogue);
+}
+
 /// Contradictions in the shape of the cluster.
 #[test]
 fn groups_that_contradict_themselves_are_refused() {

@@ -7,20 +7,23 @@
 //! 4. The joining copy is down, damaged or leaving: drop it.
 //! 5. Fewer copies than wanted are in sync: let the stale copy join that holds most.
 //! 6. Enough copies are in sync: remove those that are leaving.
-//! 7. A copy is missing, or its node was down for too long: put one on a spare node (a data node without copies).
+//! 7. A copy is missing, or its node was down for too long: put one on a spare node (a data node without copies). Where the
+//!    cluster places copies (`ClusterOptions::copies`), any data node that holds fewest is one.
 //!
-//! A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
+//! There the cluster also adds groups, one after the other, until there are as many as data nodes: each led by the node
+//! that leads fewest. A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
 //! already, as soon as it has stopped serving: nobody has to wait for its silence.
 
 use super::{CopyReport, Subject, Supervisor, subject_of};
 use crate::catalogue::Catalogue;
-use crate::command::Command;
+use crate::command::{Command, GroupSeed};
 use crate::group_info::{GroupInfo, StaleReason};
+use crate::limit;
 use crate::liveness::Liveness;
 use crate::node_info::{NodeInfo, NodeRole};
 use lavandin_types::{NodeId, PrimaryEpoch, SequenceNumber};
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Everything that a decision looks at.
@@ -28,15 +31,15 @@ struct View<'a> {
     supervisor: &'a Supervisor,
     catalogue: &'a Catalogue,
     liveness: Liveness,
-    /// Data nodes that are up and hold no copy; each is given away once.
-    spares: BTreeSet<NodeId>,
+    /// Copies of each data node that is up and stays, those included that it was promised.
+    loads: BTreeMap<NodeId, usize>,
 }
 
 impl Supervisor {
     pub(super) fn decide(&self, catalogue: &Catalogue, now_ms: u64) -> Vec<Command> {
         let liveness = self.liveness(now_ms);
-        let mut view = View { supervisor: self, catalogue, liveness, spares: BTreeSet::new() };
-        view.spares = view.spare_nodes();
+        let mut view = View { supervisor: self, catalogue, liveness, loads: BTreeMap::new() };
+        view.loads = view.loads_of_nodes();
         let mut commands = Vec::new();
         if !self.pending.contains_key(&Subject::Chores) {
             commands.extend(view.chores());
@@ -45,6 +48,9 @@ impl Supervisor {
         for group in catalogue.groups().filter(|group| !self.pending.contains_key(&Subject::Group(group.id)))
         {
             commands.extend(view.group(group));
+        }
+        if !self.pending.contains_key(&Subject::NewGroup) {
+            commands.extend(view.new_group());
         }
         debug_assert!(commands.iter().all(|command| subject_of(command).is_some()));
         commands
@@ -174,8 +180,39 @@ impl View<'_> {
         if !missing && dead.is_none() {
             return None;
         }
-        let node = self.spares.pop_first()?;
+        let node = self.place_for(group)?;
+        self.loads.entry(node).and_modify(|copies| *copies += 1);
         Some(Command::AddReplica { group: group.id, node, replaces: dead.filter(|_| !missing) })
+    }
+
+    /// The node to hold one more copy of a group.
+    fn place_for(&self, group: &GroupInfo) -> Option<NodeId> {
+        let places = self.catalogue.options().copies > 0;
+        let eligible = self
+            .loads
+            .iter()
+            .filter(|(node, copies)| !group.members.contains(node) && (places || **copies == 0));
+        eligible.min_by_key(|(node, copies)| (**copies, **node)).map(|(node, _)| *node)
+    }
+
+    /// One more group, where there are fewer than data nodes and all that there are have their copies.
+    fn new_group(&self) -> Option<Command> {
+        let (catalogue, groups) = (self.catalogue, self.catalogue.groups());
+        if catalogue.options().copies == 0 || catalogue.cluster().is_none() {
+            return None;
+        }
+        let data =
+            catalogue.nodes().filter(|node| node.role == NodeRole::Data && !node.lost && !node.retiring);
+        let is_whole = |group: &Arc<GroupInfo>| group.in_sync_to_stay().count() >= group.rf as usize;
+        if groups.len() >= data.count().min(limit::PLACED_GROUPS_MAX) || !catalogue.groups().all(is_whole) {
+            return None;
+        }
+        let led = |node: &NodeId| catalogue.groups().filter(|group| group.primary == *node).count();
+        let primary = self.loads.iter().min_by_key(|(node, copies)| (led(node), **copies, **node));
+        let primary = *primary?.0;
+        let is_free = |name: &String| catalogue.groups().all(|group| group.name != *name);
+        let name = (0..).map(|number| format!("sg{number}")).find(is_free)?;
+        Some(Command::AddGroup(GroupSeed { name, members: vec![primary], primary }))
     }
 
     /// Nodes whose copies have all moved away.
@@ -205,23 +242,17 @@ impl View<'_> {
         (!keeps).then_some(Command::AppointChores { node: best, expected })
     }
 
-    fn spare_nodes(&self) -> BTreeSet<NodeId> {
-        let promised: BTreeSet<NodeId> = self
-            .supervisor
-            .pending
-            .values()
-            .filter_map(|pending| match pending.command {
-                Command::AddReplica { node, .. } => Some(node),
-                _ => None,
-            })
-            .collect();
+    fn loads_of_nodes(&self) -> BTreeMap<NodeId, usize> {
+        let promised = |node: NodeId| {
+            let commands = self.supervisor.pending.values().map(|pending| &pending.command);
+            commands
+                .filter(|command| matches!(command, Command::AddReplica { node: to, .. } if *to == node))
+                .count()
+        };
         let stays = |node: &&Arc<NodeInfo>| node.role == NodeRole::Data && !node.retiring;
         let data = self.catalogue.nodes().filter(stays).map(|node| node.id);
-        let free = |node: &NodeId| self.catalogue.groups_of(*node).next().is_none();
-        data.filter(|node| {
-            !promised.contains(node) && free(node) && self.is_up(*node) && !self.is_stopping(*node)
-        })
-        .collect()
+        let present = data.filter(|node| self.is_up(*node) && !self.is_stopping(*node));
+        present.map(|node| (node, self.catalogue.groups_of(node).count() + promised(node))).collect()
     }
 
     fn is_up(&self, node: NodeId) -> bool {

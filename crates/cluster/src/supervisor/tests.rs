@@ -1,5 +1,6 @@
 //! Scripted lives of a small cluster: what the supervisor proposes, when, and never twice.
 
+mod placing;
 mod random;
 mod world;
 

@@ -46,7 +46,19 @@ impl World {
         world
     }
 
+    /// One registered node that leads one group, of a cluster that places so many copies by itself.
+    pub(super) fn placing(copies: u32) -> Self {
+        let mut world =
+            Self::with_options(1, &[&[1]], ClusterOptions { copies, ..ClusterOptions::default() });
+        world.start(1);
+        world
+    }
+
     pub(super) fn unregistered(count: u64, groups: &[&[u64]]) -> Self {
+        Self::with_options(count, groups, ClusterOptions::default())
+    }
+
+    fn with_options(count: u64, groups: &[&[u64]], options: ClusterOptions) -> Self {
         let seed = |(index, members): (usize, &&[u64])| GroupSeed {
             name: format!("sg{index}"),
             members: members.iter().copied().map(node).collect(),
@@ -56,7 +68,7 @@ impl World {
             cluster: ClusterId::new(1),
             nodes: (1..=count).map(|id| format!("a{id}:1")).collect(),
             groups: groups.iter().enumerate().map(seed).collect(),
-            options: ClusterOptions::default(),
+            options,
         };
         let mut catalogue = Catalogue::default();
         catalogue.apply(Command::FormLayout(seed)).unwrap();
@@ -202,6 +214,7 @@ impl World {
             | Command::RemoveReplica { group, node } => format!("{group} {node}"),
             Command::DropJoiner { group, .. } => group.to_string(),
             Command::RemoveNode { node } => node.to_string(),
+            Command::AddGroup(seed) => format!("{} {}", seed.name, seed.primary),
             Command::AppointChores { .. } => return,
             other => panic!("a supervisor does not propose {other:?}"),
         };
