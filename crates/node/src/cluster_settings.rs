@@ -5,6 +5,7 @@ use lavandin_cluster::{NodeRole, StaticLayout};
 use lavandin_peer::{PROTOCOLS, Protocols, Trust};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct ClusterSettings {
@@ -28,6 +29,26 @@ pub struct ClusterSettings {
     pub min_in_sync: u32,
     /// URIs of nodes that may know the cluster.
     pub contacts: Vec<String>,
+    /// The node that forms the cluster, for a data node that is to be a member from its first start on.
+    pub head: Option<HeadSettings>,
+}
+
+/// How a data node without a cluster comes to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeadSettings {
+    /// Where the head is reached; it is this node if that is its own advertised address.
+    pub uri: String,
+    /// How long the head is waited for; None for ever.
+    pub join_wait: Option<Duration>,
+    /// Copies that each group of a cluster is to have which this node forms.
+    pub copies: u32,
+}
+
+impl ClusterSettings {
+    /// Whether an empty node waits for a cluster, and serves nothing before it has one.
+    pub(crate) fn awaits_cluster(&self) -> bool {
+        self.role == NodeRole::Coordinator || self.head.is_some()
+    }
 }
 
 impl Default for ClusterSettings {
@@ -44,6 +65,7 @@ impl Default for ClusterSettings {
             detection_ms: 3_000,
             min_in_sync: 1,
             contacts: Vec::new(),
+            head: None,
         }
     }
 }

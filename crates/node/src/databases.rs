@@ -219,7 +219,7 @@ impl Node {
         match timeout(CLUSTER_PATIENCE, found).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(NodeError::Stopping),
-            Err(_) => Err(NodeError::NoCluster),
+            Err(_) => Err(self.membership.ready().err().unwrap_or(NodeError::NoCluster)),
         }
     }
 

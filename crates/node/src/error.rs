@@ -68,6 +68,10 @@ pub enum NodeError {
     TooFewCopies(Refusal),
     #[error("this node has not found its cluster yet; start the nodes of its configuration, then try again")]
     NoCluster,
+    #[error(
+        "joining: this node waits for the cluster of the head node {head}; start that one, then try again"
+    )]
+    Joining { head: String },
     /// Nothing was done, or it does no harm to do it again.
     #[error("{0}")]
     Unavailable(String),
@@ -168,6 +172,7 @@ impl NodeError {
             | Self::OutcomeUnknown { .. }
             | Self::Unreachable { .. }
             | Self::NoCluster
+            | Self::Joining { .. }
             | Self::Unavailable(_)
             | Self::NotRegistered
             | Self::Removed

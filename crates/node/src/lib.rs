@@ -46,7 +46,7 @@ mod verifying;
 mod writes;
 mod writes_over_groups;
 
-pub use cluster_settings::ClusterSettings;
+pub use cluster_settings::{ClusterSettings, HeadSettings};
 pub use cluster_status::{
     ClusterStatus, GroupStatus, LeaderStatus, MetadataView, NodeStatus, OwnerStatus, ReplicaStatus,
 };

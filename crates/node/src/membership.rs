@@ -10,8 +10,8 @@
 //! 3. *Registered*: its copies run. Another registration of its store ends that.
 //!
 //! - `registration`: the start of a node; `heartbeats`: the lease; `supervision`: what the leader of the metadata does;
-//!   `founding`: what a coordinator does where there is no cluster yet; `adoption`: taking in a node; `answers`: what other
-//!   nodes are answered; `departures`: handing over before a stop, and copies that go; `repairs`: copies that are damaged;
+//!   `founding`: what a coordinator does where there is no cluster yet; `joining`: what a data node does that was told of a
+//!   head; `adoption`: taking in a node; `answers`: what other nodes are answered; `departures`: handing over before a stop, and copies that go; `repairs`: copies that are damaged;
 //!   `status`: how the cluster stands; `links`: what the groups' threads leave to others.
 //!
 //! Invariants: no copy hears of the metadata before its node is registered; a lease counts only once the metadata that
@@ -22,6 +22,7 @@ mod answers;
 mod departures;
 mod founding;
 mod heartbeats;
+mod joining;
 mod links;
 mod registration;
 mod repairs;
@@ -64,6 +65,10 @@ pub(crate) struct Membership {
     /// Which part this process has, once it is registered; of an empty directory of its own, the first.
     part: watch::Sender<Option<Part>>,
     reopen: watch::Sender<bool>,
+    /// Why this node comes to no cluster, once it has given up.
+    given_up: watch::Sender<Option<String>>,
+    /// The number under which somebody who knows the secret looked for this node, while it has none.
+    called: watch::Sender<Option<NodeId>>,
     me: watch::Sender<PeerIdentity>,
     /// Held by whoever makes a cluster of this node, so that nobody else does meanwhile.
     pub(crate) forming: tokio::sync::Mutex<()>,
@@ -108,6 +113,8 @@ impl Membership {
             boot_id: registration::boot_id(),
             part: watch::Sender::new(None),
             reopen: watch::Sender::new(false),
+            given_up: watch::Sender::new(None),
+            called: watch::Sender::new(None),
             me: parts.me,
             forming: tokio::sync::Mutex::default(),
             following: tokio::sync::Mutex::default(),
@@ -127,8 +134,12 @@ impl Membership {
         self.spawn(runtime, |this| async move { this.send_heartbeats().await });
         self.spawn(runtime, |this| async move { this.keep_copies_whole().await });
         self.spawn(runtime, |this| async move { this.supervise().await });
-        if self.settings.role == NodeRole::Coordinator && self.identity.seat.is_none() {
-            self.spawn(runtime, |this| async move { this.found_or_join().await });
+        if self.identity.seat.is_some() {
+            return;
+        }
+        match self.settings.role {
+            NodeRole::Coordinator => self.spawn(runtime, |this| async move { this.found_or_join().await }),
+            NodeRole::Data => self.spawn(runtime, |this| async move { this.come_to_head().await }),
         }
     }
 
@@ -155,6 +166,11 @@ impl Membership {
         self.reopen.subscribe()
     }
 
+    /// Why the process should end, once there is a reason: it was to join a cluster, and cannot.
+    pub(crate) fn given_up(&self) -> watch::Receiver<Option<String>> {
+        self.given_up.subscribe()
+    }
+
     /// Whether this is the only node of its cluster, or of none.
     pub(crate) fn is_alone(&self) -> bool {
         self.identity.seat.is_none() && self.metadata.catalogue().nodes().len() <= 1
@@ -163,14 +179,17 @@ impl Membership {
     /// Whether it has its part in the cluster.
     pub(crate) fn ready(&self) -> Result<(), NodeError> {
         if self.lacks_cluster() {
-            return Err(NodeError::NoCluster);
+            let head = self.settings.head.as_ref().filter(|_| self.identity.seat.is_none());
+            return Err(
+                head.map_or(NodeError::NoCluster, |head| NodeError::Joining { head: head.uri.clone() })
+            );
         }
         if self.part.borrow().is_none() { Err(NodeError::NotRegistered) } else { Ok(()) }
     }
 
     /// Whether it belongs to a cluster, and does not have its metadata yet.
     pub(crate) fn lacks_cluster(&self) -> bool {
-        let belongs = self.settings.role == NodeRole::Coordinator || self.identity.seat.is_some();
+        let belongs = self.settings.awaits_cluster() || self.identity.seat.is_some();
         belongs && self.metadata.catalogue().cluster().is_none()
     }
 

@@ -18,7 +18,7 @@ use crate::peers::{Door, Mailboxes, PeerTransport, Peers, Runtime};
 use crate::rebuilding::Rebuilding;
 use crate::verifying::keep_comparing;
 use futures_util::future::BoxFuture;
-use lavandin_cluster::{Catalogue, Command, GroupSeed, NodeRole};
+use lavandin_cluster::{Catalogue, Command, GroupSeed};
 use lavandin_consensus::{Metadata, MetadataOptions, Start};
 use lavandin_peer::{PeerIdentity, PeerServer, ServerOptions};
 use lavandin_plan::iterations::{IterationLimits, Iterations, IterationsReader};
@@ -331,7 +331,7 @@ impl Drop for Node {
 /// A directory that holds metadata goes on with it, whatever is said here.
 fn metadata_options(options: &NodeOptions, identity: &Identity, peers: &Peers) -> MetadataOptions {
     let start = match &identity.seat {
-        None if options.cluster.role == NodeRole::Coordinator => Start::Join,
+        None if options.cluster.awaits_cluster() => Start::Join,
         None => Start::Alone,
         Some(seat) if seat.seed.is_some() && seat.known.contains_key(&seat.node) => {
             let voters = seat.known.iter();

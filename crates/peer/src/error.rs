@@ -12,7 +12,7 @@ use std::sync::Arc;
 pub enum HandshakeError {
     #[error(
         "the other node has another cluster secret, or only one of the two has a secret: start both with the same one \
-         (of a node it is its --api-key, of a coordinator its --shard-api-key)"
+         (--cluster-secret; where that is not given, the --api-key of a node and the --shard-api-key of a coordinator)"
     )]
     WrongSecret,
     #[error(

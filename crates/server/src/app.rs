@@ -4,6 +4,7 @@ use crate::auth::Keys;
 use crate::config::ServerConfig;
 use crate::http::RequestNames;
 use crate::metrics::Metrics;
+use crate::routes::Signatures;
 use lavandin_node::Node;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +16,7 @@ pub struct App {
     pub(crate) keys: Keys,
     pub(crate) metrics: Metrics,
     pub(crate) names: RequestNames,
+    pub(crate) signatures: Signatures,
     /// Bytes of bodies held in memory.
     pub(crate) body_bytes: AtomicU64,
     pub(crate) stopping: AtomicBool,
@@ -28,6 +30,7 @@ impl App {
             keys,
             metrics: Metrics::new(),
             names: RequestNames::new(),
+            signatures: Signatures::new(&config.cluster.settings.trust),
             body_bytes: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             config,

@@ -12,8 +12,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 const NO_AUDIT_LOG: &str = "no_audit_log";
-/// Without it, Lavender Data's other variables of the cluster mean nothing.
+/// Unless it is true, Lavender Data's other variables of the cluster mean nothing.
 const CLUSTER_ENABLED: &str = "LAVENDER_DATA_CLUSTER_ENABLED";
+/// Those, and the settings that they are.
+const CLUSTER_VARIABLES: [(&str, &str); 3] = [
+    ("LAVENDER_DATA_CLUSTER_HEAD_URL", "head_url"),
+    ("LAVENDER_DATA_CLUSTER_NODE_URL", "advertise"),
+    ("LAVENDER_DATA_CLUSTER_SECRET", "cluster_secret"),
+];
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -110,14 +116,22 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
         let set = variable(name).filter(|value| !value.is_empty());
         set.or_else(|| env_file.get(name).cloned())
     };
+    let of_cluster = is_of_cluster(variable)?;
+    let variable = &|name: &str| match CLUSTER_VARIABLES.iter().any(|(known, _)| *known == name) {
+        true if !of_cluster => None,
+        _ => variable(name),
+    };
     let resolved = Resolved::gather(&Sources { command_line: &command_line, variable, file })?;
     let listing = resolved.listing();
+    if of_cluster && resolved.role() == NodeRole::Data {
+        wants_cluster_variables(&resolved)?;
+    }
     let mut ignored_variables = match resolved.role() {
         NodeRole::Coordinator => Vec::new(),
         NodeRole::Data => without_coordinator(resolved.of_coordinator())?,
     };
     let config = resolved.into_config(is_terminal)?.with_test_protocols(variable)?;
-    if variable(CLUSTER_ENABLED).and_then(|text| parse_switch(&text)) == Some(true) {
+    if of_cluster && config.is_coordinator() {
         ignored_variables.push(CLUSTER_ENABLED);
     }
     let config = ServerConfig { ignored_variables, env_file, ..config };
@@ -125,6 +139,23 @@ fn serve(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>) -> Resul
         return Ok(Asked::Print(format!("the configuration is valid\n{listing}")));
     }
     Ok(Asked::Serve(Box::new(config)))
+}
+
+fn is_of_cluster(variable: &dyn Fn(&str) -> Option<String>) -> Result<bool> {
+    let Some(text) = variable(CLUSTER_ENABLED) else { return Ok(false) };
+    parse_switch(&text)
+        .with_context(|| format!("the variable {CLUSTER_ENABLED} is {text:?}, and neither true nor false"))
+}
+
+fn wants_cluster_variables(resolved: &Resolved) -> Result<()> {
+    for (variable, key) in CLUSTER_VARIABLES {
+        if resolved.given(key).is_none() {
+            bail!(
+                "the variable {CLUSTER_ENABLED} is true and {variable} is empty: set it, or leave both out"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Refuses the coordinator's settings of any other process, but for variables: one env file often serves several

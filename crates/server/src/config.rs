@@ -104,6 +104,12 @@ impl fmt::Display for Source {
     }
 }
 
+impl Source {
+    fn is_variable(&self) -> bool {
+        matches!(self, Self::Variable { .. })
+    }
+}
+
 /// The text of every setting that has one, with its source.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Resolved {
@@ -170,7 +176,7 @@ impl Resolved {
     }
 
     /// A value that is not the default, with its source.
-    fn given(&self, key: &str) -> Option<(&str, &Source)> {
+    pub(crate) fn given(&self, key: &str) -> Option<(&str, &Source)> {
         let value = self.values.get(key).filter(|(_, source)| *source != Source::Default);
         value.map(|(text, source)| (text.as_str(), source))
     }
@@ -202,7 +208,7 @@ impl Resolved {
         };
         let cluster = self.cluster()?;
         Ok(ServerConfig {
-            host: self.text("host").unwrap_or_default().to_owned(),
+            host: self.host(&cluster.settings),
             port: u16::try_from(port).with_context(|| format!("port is {port}, above 65535"))?,
             data_dir: self.data_dir(&cluster)?,
             api_key,

@@ -70,7 +70,7 @@ fn operation(route: &Route) -> Json {
     if !parameters.is_empty() {
         operation["parameters"] = json!(parameters);
     }
-    if route.access == Access::Open {
+    if matches!(route.access, Access::Open | Access::Signed) {
         operation["security"] = json!([]);
     }
     operation

@@ -18,6 +18,8 @@ mod searches;
 mod status;
 mod verify;
 
+pub(crate) use lavender::Signatures;
+
 use crate::app::App;
 use crate::http::{ApiError, Call, Instead, serve, serve_nothing};
 use axum::Router;
@@ -50,6 +52,8 @@ pub(crate) enum Access {
     Read,
     /// The same; the route changes something.
     Change,
+    /// Whoever signs with the cluster's secret, which the handler checks.
+    Signed,
     /// The same; the route is a feature that this version does not have.
     Later,
 }

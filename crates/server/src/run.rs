@@ -5,7 +5,7 @@ mod cluster;
 use crate::config::ServerConfig;
 use crate::routes::router;
 use crate::{App, accept, cli, state_cache};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use lavandin_node::{DatasetOptions, HfSettings, Limits, Node, NodeError, NodeOptions, S3Settings};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -31,6 +31,7 @@ pub(crate) struct Running {
     /// What serves, and what keeps a coordinator's cache.
     tasks: JoinSet<()>,
     adopted: watch::Receiver<bool>,
+    given_up: watch::Receiver<Option<String>>,
 }
 
 /// Runs a node until a signal ends it. A node that a cluster adopts is closed and opened again meanwhile.
@@ -45,6 +46,10 @@ pub(crate) fn serve(config: ServerConfig) -> Result<()> {
                 biased;
                 _ = &mut stop => return running.stop().await,
                 () = running.was_adopted() => running = running.reopen().await?,
+                reason = running.has_given_up() => {
+                    running.close().await?;
+                    bail!(reason);
+                }
             }
         }
     })
@@ -99,7 +104,7 @@ impl Running {
         let opening = Instant::now();
         let address = listener.local_addr().unwrap_or(SocketAddr::from(([127, 0, 0, 1], config.port)));
         let node = Node::open(options_of(&config, address)).await?;
-        let adopted = node.reopen_wanted();
+        let (adopted, given_up) = (node.reopen_wanted(), node.given_up());
         let app = App::new(node, config);
         warn_if_open(&app, address.ip());
         tracing::info!(
@@ -115,12 +120,21 @@ impl Running {
         if let Some(path) = app.config.cluster.state_file.clone() {
             tasks.spawn(state_cache::keep(Arc::clone(&app), path, stopped));
         }
-        Ok(Self { app, address, listener, stop, tasks, adopted })
+        Ok(Self { app, address, listener, stop, tasks, adopted, given_up })
+    }
+
+    /// Returns once the node comes to no cluster: why.
+    async fn has_given_up(&self) -> String {
+        let mut given_up = self.given_up.clone();
+        match given_up.wait_for(Option::is_some).await.map(|reason| reason.clone()) {
+            Ok(Some(reason)) => reason,
+            _ => std::future::pending().await,
+        }
     }
 
     /// Returns once a cluster has adopted the node.
-    async fn was_adopted(&mut self) {
-        if self.adopted.wait_for(|adopted| *adopted).await.is_err() {
+    async fn was_adopted(&self) {
+        if self.adopted.clone().wait_for(|adopted| *adopted).await.is_err() {
             // Nobody can adopt it any more.
             std::future::pending::<()>().await;
         }

@@ -14,6 +14,7 @@
 //! (`node`), and how batches are encoded (`feed`); [`sample`] only decodes one, for people to see.
 
 mod check;
+mod cluster;
 mod dataset;
 pub mod extension;
 mod invalid;
@@ -25,6 +26,7 @@ mod statistics;
 mod timestamp;
 
 pub use check::{Body, parse};
+pub use cluster::{ClusterNode, NodeUrl};
 pub use dataset::{
     ColumnOptions, CreateDataset, CreatePreview, CreateShardset, PreprocessDataset, SyncShardset,
     UpdateColumn, UpdateShardset,

@@ -21,7 +21,7 @@ impl Membership {
     pub(crate) async fn add_node(&self, uri: &str, deadline: Instant) -> Result<NodeId, NodeError> {
         if self.is_alone() {
             let reason = "this node is a cluster of its own, which other nodes cannot reach; form a cluster with a \
-                          coordinator and a cluster config first";
+                          coordinator and a cluster config first, or start this node as a head (--head-url)";
             return Err(NodeError::Invalid(reason.to_owned()));
         }
         let deadline = deadline.min(Instant::now() + START_MAX);

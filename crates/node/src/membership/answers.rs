@@ -104,7 +104,10 @@ impl Membership {
             Some(Admission::Refuse(error)) => ControlReply::Refused(Refused { reason: error.to_string() }),
             Some(Admission::Admit) => {
                 match self.metadata.propose_within(Command::RegisterNode(registration), PROPOSAL_MAX).await {
-                    Ok(Reply::Node(info)) => ControlReply::Registered(Box::new(info)),
+                    Ok(Reply::Node(info)) => {
+                        tracing::info!(event = "node_registered", node = %info.id, "Node {} registered", info.address);
+                        ControlReply::Registered(Box::new(info))
+                    }
                     Ok(_) => {
                         ControlReply::Refused(Refused { reason: "another answer was expected".to_owned() })
                     }

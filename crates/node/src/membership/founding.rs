@@ -88,8 +88,8 @@ impl Membership {
         (uri, answer)
     }
 
-    /// Registers this coordinator and takes its seat.
-    async fn join(&self, known: Vec<(NodeId, String)>) -> Result<(), String> {
+    /// Registers this node and takes its seat.
+    pub(super) async fn join(&self, known: Vec<(NodeId, String)>) -> Result<(), String> {
         let registration = self.registration(Vec::new());
         let address = registration.address.clone();
         let request = ControlRequest::Register(Box::new(registration));

@@ -8,9 +8,7 @@ use crate::error::NodeError;
 use crate::groups::{Ailment, Part};
 use crate::last_durability;
 use crate::peers::{ControlReply, ControlRequest};
-use lavandin_cluster::{
-    BootId, Command, LogCondition, NodeInfo, NodeRegistration, NodeRole, Reply, is_intact,
-};
+use lavandin_cluster::{BootId, Command, LogCondition, NodeInfo, NodeRegistration, Reply, is_intact};
 use lavandin_storage::Durability;
 use lavandin_types::{GroupId, NodeId};
 use std::pin::pin;
@@ -53,7 +51,7 @@ impl Membership {
             return Ok(());
         }
         if of_its_own && self.metadata.catalogue().cluster().is_none() {
-            if self.settings.role == NodeRole::Data {
+            if !self.settings.awaits_cluster() {
                 self.begin(FIRST_INCARNATION).await?;
             }
             return Ok(());
@@ -166,7 +164,7 @@ impl Membership {
     }
 
     /// Where others reach this node; empty where nobody does.
-    pub(super) fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         let seat = self.identity.seat.as_ref().map(|seat| seat.address.clone());
         let known = self.metadata.catalogue().node(self.identity.node).map(|info| info.address.clone());
         seat.or(known).or_else(|| self.settings.advertised.clone()).unwrap_or_default()

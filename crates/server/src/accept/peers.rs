@@ -99,7 +99,9 @@ impl Visitor {
     fn admit(&self, request: Request<Incoming>) -> Result<Response<Body>, ApiError> {
         let trust = &self.app.node.options().cluster.trust;
         trust.admits(self.remote).map_err(|error| {
-            let message = format!("{error} (--api-key on shards, --shard-api-key on coordinators)");
+            let message = format!(
+                "{error} (--cluster-secret, or --api-key on shards and --shard-api-key on coordinators)"
+            );
             ApiError::new(ErrorCode::Unauthorized, message).with_status(StatusCode::FORBIDDEN)
         })?;
         let place = Arc::clone(&self.doors.peers).try_acquire_owned();

@@ -73,19 +73,59 @@ fn settings_of_the_coordinator_are_not_ignored_silently() {
             assert_eq!(config.ignored_variables, [*name]);
         }
     }
-    let cluster = |value: &str| {
-        let variable = |asked: &str| (asked == "LAVENDER_DATA_CLUSTER_ENABLED").then(|| value.to_owned());
-        match asked_with("lavandin serve", &variable).unwrap() {
-            Asked::Serve(config) => config.ignored_variables,
-            other => panic!("{other:?}"),
-        }
-    };
-    assert_eq!(cluster("true"), ["LAVENDER_DATA_CLUSTER_ENABLED"]);
-    assert!(cluster("false").is_empty());
     let file = tempfile::Builder::new().suffix(".toml").tempfile().unwrap();
     std::fs::write(file.path(), "cluster_state = 's.json'\n").unwrap();
     let error = asked(&format!("lavandin serve --config {}", file.path().display())).unwrap_err();
     assert!(error.to_string().contains("cluster_state is a setting of coordinators"), "{error}");
+}
+
+/// The variables of an env file of Lavender Data's cluster.
+fn of_cluster(changed: &'static str, value: &'static str) -> impl Fn(&str) -> Option<String> {
+    move |name: &str| {
+        let text = match name {
+            _ if name == changed => value,
+            "LAVENDER_DATA_CLUSTER_ENABLED" => "true",
+            "LAVENDER_DATA_CLUSTER_SECRET" => "s",
+            "LAVENDER_DATA_CLUSTER_HEAD_URL" => "http://10.0.0.1:8000/",
+            "LAVENDER_DATA_CLUSTER_NODE_URL" => "http://10.0.0.2:8000",
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
+#[test]
+fn the_variables_of_a_head_count_where_the_cluster_is_enabled() {
+    let serve = |changed, value| match asked_with("lavandin serve", &of_cluster(changed, value)) {
+        Ok(Asked::Serve(config)) => Ok(config),
+        Ok(other) => panic!("{other:?}"),
+        Err(error) => Err(format!("{error:#}")),
+    };
+    let config = serve("", "").unwrap();
+    let settings = &config.cluster.settings;
+    let head = settings.head.as_ref().unwrap();
+    assert_eq!((head.uri.as_str(), head.copies), ("http://10.0.0.1:8000", 2));
+    assert_eq!(head.join_wait, Some(std::time::Duration::from_secs(10)));
+    assert_eq!(settings.advertised.as_deref(), Some("http://10.0.0.2:8000"));
+    assert!(matches!(settings.trust, lavandin_peer::Trust::Secret(_)));
+    assert_eq!(config.host, "0.0.0.0", "others reach it from elsewhere");
+    for off in ["false", "0", ""] {
+        let config = serve("LAVENDER_DATA_CLUSTER_ENABLED", off).unwrap();
+        let settings = &config.cluster.settings;
+        assert!(settings.head.is_none() && settings.advertised.is_none(), "{off:?}");
+        assert!(matches!(settings.trust, lavandin_peer::Trust::Loopback));
+        assert_eq!((config.host.as_str(), config.ignored_variables.len()), ("127.0.0.1", 0));
+    }
+    for variable in ["SECRET", "HEAD_URL", "NODE_URL"].map(|end| format!("LAVENDER_DATA_CLUSTER_{end}")) {
+        let error = serve(String::leak(variable.clone()), "").unwrap_err();
+        assert!(error.contains(&format!("{variable} is empty: set it")), "{error}");
+    }
+    let error = serve("LAVENDER_DATA_CLUSTER_ENABLED", "perhaps").unwrap_err();
+    assert!(error.contains("neither true nor false"), "{error}");
+    let coordinator = "lavandin serve --role coordinator --metadata-owners http://a:1";
+    let Ok(Asked::Serve(config)) = asked_with(coordinator, &of_cluster("", "")) else { panic!() };
+    assert!(config.cluster.settings.head.is_none());
+    assert_eq!(config.ignored_variables, ["LAVENDER_DATA_CLUSTER_ENABLED"]);
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! What the settings of a cluster come to: who this process is in it, whom it trusts, and whom it asks.
 //!
 //! A coordinator has a `cluster.json`, or owners of the metadata, or both; flags and variables count before the file.
-//! Everybody else is a data node, which a coordinator may adopt.
+//! Everybody else is a data node, which a coordinator may adopt, or which is told of a head.
 
 use super::{Resolved, ServerConfig};
 use anyhow::{Context, Result, bail};
-use lavandin_node::{ClusterSettings, LayoutError, NodeRole, StaticLayout};
+use lavandin_node::{ClusterSettings, HeadSettings, LayoutError, NodeRole, StaticLayout};
 use lavandin_peer::{ClusterSecret, Protocols, Trust};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where a coordinator's cache is if nothing else is said.
 const STATE_FILE: &str = "cluster_state.cache.json";
@@ -19,6 +20,9 @@ const URI_BYTES_MAX: usize = 512;
 const DETECTION_MS: std::ops::RangeInclusive<f64> = 0.0..=600_000.0;
 /// The shortest such time: elections take about that long.
 const DETECTION_MS_MIN: u64 = 1_000;
+/// How long a head may be waited for.
+const JOIN_WAIT_S: std::ops::RangeInclusive<f64> = 0.0..=86_400.0;
+const ALL_ADDRESSES: &str = "0.0.0.0";
 /// Copies that a group may have.
 const COPIES_MAX: u64 = 16;
 
@@ -46,7 +50,11 @@ impl Resolved {
             ClusterSettings { role, advertised: self.uri("advertise")?, ..ClusterSettings::default() };
         match role {
             NodeRole::Data => Ok(ClusterConfig {
-                settings: ClusterSettings { trust: trust(self.text("api_key")), ..settings },
+                settings: ClusterSettings {
+                    trust: trust(self.secret("api_key")),
+                    head: self.head()?,
+                    ..settings
+                },
                 coordinator_id: None,
                 state_file: None,
                 warnings: Vec::new(),
@@ -55,7 +63,62 @@ impl Resolved {
         }
     }
 
+    /// What proves that a node is one of the cluster; `key` is the setting that LynseDB has for it.
+    fn secret(&self, key: &str) -> Option<&str> {
+        self.text("cluster_secret").or(self.text(key))
+    }
+
+    /// How a node without a cluster comes to one, if it is to.
+    fn head(&self) -> Result<Option<HeadSettings>> {
+        let Some(uri) = self.uri("head_url")? else { return Ok(None) };
+        if self.given("advertise").is_none() {
+            bail!(
+                "head_url is set and advertise is not: set --advertise to the URI under which other nodes reach this one"
+            );
+        }
+        let copies = self.integer("replication_factor");
+        if copies > COPIES_MAX {
+            bail!("replication_factor is {copies}, more than the {COPIES_MAX} copies that a group may have");
+        }
+        Ok(Some(HeadSettings { uri, join_wait: self.join_wait()?, copies: copies as u32 }))
+    }
+
+    fn join_wait(&self) -> Result<Option<Duration>> {
+        let text = self.text("join_wait").unwrap_or_default().trim();
+        if text == "forever" {
+            return Ok(None);
+        }
+        let seconds = text.parse::<f64>().ok().filter(|seconds| JOIN_WAIT_S.contains(seconds));
+        let seconds = seconds.with_context(|| {
+            format!(
+                "join_wait is {text:?}, and neither forever nor a number of seconds up to {}",
+                JOIN_WAIT_S.end()
+            )
+        })?;
+        Ok(Some(Duration::from_secs_f64(seconds)))
+    }
+
+    /// Where to listen if nothing is said: a node that others reach from elsewhere listens on all addresses.
+    pub(super) fn host(&self, cluster: &ClusterSettings) -> String {
+        let is_reached_here = |uri: &String| {
+            let authority = uri.split_once("://").map_or(uri.as_str(), |(_, rest)| rest);
+            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        let is_member = cluster.head.is_some() && self.given("host").is_none();
+        match cluster.advertised.as_ref().filter(|_| is_member) {
+            Some(uri) if !is_reached_here(uri) => ALL_ADDRESSES.to_owned(),
+            _ => self.text("host").unwrap_or_default().to_owned(),
+        }
+    }
+
     fn coordinator(&self, settings: ClusterSettings) -> Result<ClusterConfig> {
+        if let Some((_, source)) = self.given("head_url").filter(|(_, source)| !source.is_variable()) {
+            bail!(
+                "{source}: head_url is for data nodes; tell a coordinator of its cluster by --metadata-owners"
+            );
+        }
         let (layout, warnings) = match self.text("cluster_config") {
             Some(path) => read_layout(Path::new(path)).map(|(layout, warnings)| (Some(layout), warnings))?,
             None => (None, Vec::new()),
@@ -68,7 +131,7 @@ impl Resolved {
             );
         }
         let in_layout = |part: fn(&StaticLayout) -> Option<&String>| layout.as_ref().and_then(part);
-        let key = self.text("shard_api_key");
+        let key = self.secret("shard_api_key");
         let key = key.or(in_layout(|layout| layout.shard_api_key.as_ref()).map(String::as_str));
         let state_file = self.text("cluster_state");
         let state_file = state_file.or(in_layout(|layout| layout.state_path.as_ref()).map(String::as_str));

@@ -300,7 +300,33 @@ pub(crate) const SETTINGS: &[Setting] = &[
         None,
         "URI under which other nodes reach this one (http://host:port) [default: what the cluster calls it]",
     )
-    .variables(&["LAVANDIN_ADVERTISE"]),
+    .variables(&["LAVANDIN_ADVERTISE", "LAVENDER_DATA_CLUSTER_NODE_URL"]),
+    setting(
+        "head_url",
+        "head-url",
+        Kind::Text,
+        None,
+        "URI of the node that forms the cluster, which may be this one; for the first start of a node that is to be a member",
+    )
+    .variables(&["LAVANDIN_HEAD_URL", "LAVENDER_DATA_CLUSTER_HEAD_URL"]),
+    setting("cluster_secret", "cluster-secret", Kind::Secret, None, "What the nodes of a cluster prove to each other to know")
+        .variables(&["LAVANDIN_CLUSTER_SECRET", "LAVENDER_DATA_CLUSTER_SECRET"]),
+    setting(
+        "join_wait",
+        "join-wait",
+        Kind::Text,
+        Some("10"),
+        "Seconds that a first start waits for the head, or forever",
+    )
+    .variables(&["LAVANDIN_JOIN_WAIT"]),
+    setting(
+        "replication_factor",
+        "replication-factor",
+        Kind::Positive,
+        Some("2"),
+        "Copies of each group; used when a head forms its cluster",
+    )
+    .variables(&["LAVANDIN_REPLICATION_FACTOR"]),
     of_coordinator("cluster_config", "cluster-config", Kind::Text, "Coordinator: the cluster's configuration file")
         .variables(&["LAVANDIN_CLUSTER_CONFIG", "LYNSE_CLUSTER_CONFIG"]),
     of_coordinator(

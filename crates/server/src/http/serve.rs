@@ -28,9 +28,9 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
             drain(request.into_body()).await;
             Err(error)
         }
-        Ok(_) if dialect == Dialect::Datasets && app.node.catalogue().nodes().len() > 1 => {
+        Ok(_) if dialect == Dialect::Datasets && !serves_datasets(&app, route.path) => {
             drain(request.into_body()).await;
-            Err(datasets_on_a_cluster())
+            Err(app.node.check_joined().map_or_else(ApiError::from, |()| datasets_on_a_cluster()))
         }
         Ok(reading) => {
             let named = (request_id.clone(), started);
@@ -116,7 +116,9 @@ fn admit(
     if access == Access::Open {
         return Ok(());
     }
-    if let Err(refusal) = app.keys.admit(headers, &app.node.catalogue()) {
+    if access != Access::Signed
+        && let Err(refusal) = app.keys.admit(headers, &app.node.catalogue())
+    {
         return Err(ApiError::new(ErrorCode::Unauthorized, unauthorized(refusal, dialect)));
     }
     let limit = app.config.requests_max as u64;
@@ -141,6 +143,11 @@ fn unauthorized(refusal: Refusal, dialect: Dialect) -> &'static str {
         (Refusal::Expired, _) => "API key expired",
         (Refusal::Locked, _) => "API key is locked",
     }
+}
+
+/// Whether this node can answer a path of the dataset wing.
+fn serves_datasets(app: &App, path: &str) -> bool {
+    path.starts_with("/cluster/") || (app.node.is_alone() && app.node.check_joined().is_ok())
 }
 
 fn datasets_on_a_cluster() -> ApiError {

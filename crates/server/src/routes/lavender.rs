@@ -1,11 +1,14 @@
 //! The API of the dataset wing, as the published Lavender Data client speaks it; see docs/http-api.md.
 
+mod cluster;
 mod convert;
 mod datasets;
 mod iterations;
 mod next;
 mod shardsets;
 mod tasks;
+
+pub(crate) use cluster::Signatures;
 
 use crate::http::{ApiError, Call, with_type};
 use crate::routes::Route;
@@ -17,8 +20,8 @@ use lavandin_wire::lavender::{self, Invalid};
 use serde_json::Value as Json;
 use std::str::FromStr;
 
-pub(super) const ROUTES: [&[Route]; 5] =
-    [datasets::ROUTES, shardsets::ROUTES, iterations::ROUTES, next::ROUTES, tasks::ROUTES];
+pub(super) const ROUTES: [&[Route]; 6] =
+    [datasets::ROUTES, shardsets::ROUTES, iterations::ROUTES, next::ROUTES, tasks::ROUTES, cluster::ROUTES];
 
 type Done = Result<Response<Body>, ApiError>;
 

@@ -31,12 +31,17 @@ pub(super) fn prepare(config: &mut ServerConfig, ip: IpAddr) {
         );
     }
     if matches!(config.cluster.settings.trust, Trust::Loopback) && !ip.is_loopback() {
-        let flag = if config.is_coordinator() { "--shard-api-key" } else { "--api-key" };
+        let flag = match (config.cluster.settings.head.is_some(), config.is_coordinator()) {
+            (true, _) => "--cluster-secret",
+            (_, true) => "--shard-api-key",
+            _ => "--api-key",
+        };
         tracing::warn!(
             event = "peers_on_this_machine_only",
             flag,
             "NODES OF OTHER MACHINES ARE REFUSED, for there is no secret that they could prove to know: for a cluster of \
-             several machines give every shard the same --api-key, and coordinators that key as --shard-api-key"
+             several machines give every node the same --cluster-secret, or every shard the same --api-key, and coordinators \
+             that key as --shard-api-key"
         );
     }
 }

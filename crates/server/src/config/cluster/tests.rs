@@ -52,6 +52,46 @@ fn a_node_is_a_data_node_unless_it_is_told() {
 }
 
 #[test]
+fn a_data_node_may_be_told_of_a_head() {
+    let member =
+        || case().flag("head_url", "http://127.0.0.1:8000").flag("advertise", "http://127.0.0.1:8001/");
+    let config = member().config();
+    let settings = &config.cluster.settings;
+    assert_eq!(settings.advertised.as_deref(), Some("http://127.0.0.1:8001"));
+    assert!(matches!(settings.trust, Trust::Loopback));
+    assert_eq!(config.host, "127.0.0.1");
+    let head = |case: Case| case.config().cluster.settings.head.unwrap();
+    assert_eq!(head(member().flag("join_wait", "forever")).join_wait, None);
+    assert_eq!(head(member().flag("join_wait", "1.5")).join_wait, Some(Duration::from_millis(1500)));
+    assert_eq!(head(member().flag("replication_factor", "3")).copies, 3);
+    let secret = member().flag("cluster_secret", "s").flag("api_key", "k").config();
+    assert!(matches!(secret.cluster.settings.trust, Trust::Secret(_)));
+    for (host, listens) in
+        [("http://localhost:1", "127.0.0.1"), ("http://[::1]:1", "127.0.0.1"), ("http://a:1", "0.0.0.0")]
+    {
+        let config = case().flag("head_url", host).flag("advertise", host).config();
+        assert_eq!(config.host, listens, "{host}");
+    }
+    let named =
+        case().flag("head_url", "http://a:1").flag("advertise", "http://a:1").flag("host", "10.0.0.9");
+    assert_eq!(named.config().host, "10.0.0.9");
+    for (case, says) in [
+        (case().flag("head_url", "http://a:1"), "set --advertise"),
+        (case().flag("head_url", "a:1").flag("advertise", "http://a:1"), "not a URI"),
+        (member().flag("join_wait", "soon"), "neither forever nor a number"),
+        (member().flag("join_wait", "-1"), "neither forever nor a number"),
+        (member().flag("replication_factor", "17"), "more than the 16"),
+        (
+            coordinator().flag("metadata_owners", "http://a:1").flag("head_url", "http://a:1"),
+            "for data nodes",
+        ),
+    ] {
+        let error = case.error();
+        assert!(error.contains(says), "{error}");
+    }
+}
+
+#[test]
 fn the_documented_coordinators_are_understood() {
     let file = File::of(QUICK_START);
     let config = file.coordinator().config();

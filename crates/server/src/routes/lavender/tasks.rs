@@ -1,12 +1,10 @@
-//! Background tasks, registries of user code, files of previews, and the cluster's endpoints that a node alone answers.
+//! Background tasks, registries of user code and files of previews.
 
 use super::{Done, json, not_found, null};
-use crate::http::{ApiError, Call, with_type};
+use crate::http::{Call, with_type};
 use crate::routes::{Form, Input, Output, required, routes};
-use axum::http::StatusCode;
 use lavandin_node::FunctionKind;
-use lavandin_types::ErrorCode;
-use lavandin_wire::lavender::{self as wire, phrase};
+use lavandin_wire::lavender as wire;
 
 const FUNCTION: &[crate::routes::Value] = &[
     required("registry", Form::Text, "The kind"),
@@ -29,12 +27,6 @@ routes! { "tasks":
     Get "/registries/collaters" Read collaters, "Collaters", Input::Nothing => Output::List(FUNCTION);
     Get "/registries/preprocessors" Read preprocessors, "Preprocessors", Input::Nothing => Output::List(FUNCTION);
     Get "/files/{name}" Read file, "A file of a preview", Input::Nothing => Output::Octets("The file");
-    Get "/cluster/nodes" Read nodes, "Nodes; a node alone has no cluster", Input::Nothing => Output::Refusal;
-    Post "/cluster/register" Change nodes, "A node alone has no cluster", Input::Nothing => Output::Refusal;
-    Post "/cluster/deregister" Change nodes, "A node alone has no cluster", Input::Nothing => Output::Refusal;
-    Post "/cluster/heartbeat" Change nodes, "A node alone has no cluster", Input::Nothing => Output::Refusal;
-    Post "/cluster/sync" Change gone, "Gone: nodes share one catalogue", Input::Nothing => Output::Refusal;
-    Post "/cluster/sync-changes" Change gone, "Gone: nodes share one catalogue", Input::Nothing => Output::Refusal;
 }
 
 async fn list(call: Call) -> Done {
@@ -85,14 +77,4 @@ async fn file(call: Call) -> Done {
     let (bytes, content_type) =
         call.app.node.preview_file(&call.part(2)?).ok_or_else(|| not_found("Not Found"))?;
     Ok(with_type(bytes, content_type))
-}
-
-/// The published clients look for this text under a status from 400 on.
-async fn nodes(_: Call) -> Done {
-    Err(ApiError::invalid(phrase::CLUSTER_NOT_ENABLED).with_status(StatusCode::UNAUTHORIZED))
-}
-
-async fn gone(_: Call) -> Done {
-    let text = "nodes share one catalogue, so there is nothing to send: leave this call out";
-    Err(ApiError::new(ErrorCode::InvalidArgument, text).with_status(StatusCode::GONE))
 }
