@@ -18,7 +18,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Frames are gathered up to about this many bytes for one write.
 const WRITE_BYTES: usize = 4 * FRAME_PAYLOAD_BYTES_MAX;
@@ -130,8 +130,8 @@ impl<T> Outlet<T> {
             if self.lock().last {
                 said_goodbye = true;
                 self.push_control(Header::new(Kind::Goodbye, 0));
-            } else if timeout(sign_every, self.wake.notified()).await.is_err() && !self.was_used() {
-                self.push_control(Header::new(Kind::Alive, 0));
+            } else {
+                self.wait(sign_every).await;
             }
         }
         let pen = self.pen().take();
@@ -169,8 +169,12 @@ impl<T> Outlet<T> {
         }
     }
 
-    fn was_used(&self) -> bool {
-        self.pen().as_mut().is_some_and(Pen::was_used)
+    /// Until there is something to write; a sign of life, once nobody has written for `sign_every`.
+    async fn wait(&self, sign_every: Duration) {
+        let due = || self.pen().as_ref().map_or_else(Instant::now, Pen::last_write) + sign_every;
+        if timeout_at(due(), self.wake.notified()).await.is_err() && due() <= Instant::now() {
+            self.push_control(Header::new(Kind::Alive, 0));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::outbox::Step;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::Instant;
 
 pub(crate) struct Pen<T> {
     writer: Pin<Box<dyn AsyncWrite + Send>>,
@@ -18,8 +19,7 @@ pub(crate) struct Pen<T> {
     written: usize,
     /// Of the messages that `bytes` completes.
     tickets: Vec<T>,
-    /// Whether something was written since `was_used`.
-    used: bool,
+    last_write: Instant,
     failed: Option<ConnectionError>,
 }
 
@@ -40,7 +40,7 @@ impl<T> Pen<T> {
             bytes: Vec::new(),
             written: 0,
             tickets: Vec::new(),
-            used: false,
+            last_write: Instant::now(),
             failed: None,
         }
     }
@@ -68,7 +68,7 @@ impl<T> Pen<T> {
                 taken => self.written += taken,
             }
         }
-        self.used = true;
+        self.last_write = Instant::now();
         if self.written == self.bytes.len() {
             ready!(self.writer.as_mut().poll_flush(context))?;
             self.bytes.clear();
@@ -88,9 +88,9 @@ impl<T> Pen<T> {
         self.failed = Some(error);
     }
 
-    /// Whether something was written since this was asked last.
-    pub(crate) const fn was_used(&mut self) -> bool {
-        std::mem::replace(&mut self.used, false)
+    /// When something was written last, or this began.
+    pub(crate) const fn last_write(&self) -> Instant {
+        self.last_write
     }
 
     /// Closes the writing side.

@@ -90,3 +90,33 @@ async fn senders_on_several_threads_keep_their_order() {
     }
     writing.abort();
 }
+
+/// Whoever else writes puts the sign off, and not beyond the time set.
+#[tokio::test(start_paused = true)]
+async fn a_sign_of_life_comes_in_time_though_others_write() {
+    let (near, far) = duplex(64 << 10);
+    let (outlet, sign_every) = (Arc::new(Outlet::new()), Duration::from_millis(250));
+    let writer = Arc::clone(&outlet);
+    let writing = tokio::spawn(async move { writer.write(near, Sealer::new(KEY), sign_every, None).await });
+    let liveness = Liveness { sign_every, dead_after: Duration::from_millis(260) };
+    let mut inlet = Inlet::new(far, Opener::new(KEY), liveness);
+    let reading = tokio::spawn(async move {
+        let (mut messages, mut signs) = (0, 0);
+        while messages < 20 || signs < 5 {
+            let frame = inlet.frame().await.expect("it is never silent for longer").expect("it does not end");
+            match inlet.push(frame).expect("they make messages") {
+                Some(Event::Alive) => signs += 1,
+                _ => messages += 1,
+            }
+        }
+        signs
+    });
+    for call in 0..20 {
+        let pause_ms = if call % 5 == 0 { 400 } else { 60 };
+        tokio::time::sleep(Duration::from_millis(pause_ms)).await;
+        send(&outlet, message(call, 0, 5));
+    }
+    // One for each long pause, and one afterwards.
+    assert_eq!(reading.await.expect("it heard all"), 5);
+    writing.abort();
+}
