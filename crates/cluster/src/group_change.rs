@@ -162,6 +162,14 @@ impl GroupInfo {
         self.add_member(to, Some(from))
     }
 
+    /// A copy goes once another is in sync in its place.
+    pub(crate) fn let_leave(&mut self, node: NodeId) -> Change {
+        match self.members.contains(&node) && self.leaving.insert(node) {
+            true => self.changed(),
+            false => Ok(false),
+        }
+    }
+
     /// Removes a copy, or marks it as leaving where it has to hand over first: the primary, and an in-sync copy that
     /// was promised to stay until others are in sync.
     pub(crate) fn remove_member(&mut self, node: NodeId) -> Change {

@@ -194,7 +194,8 @@ impl Node {
         let catalogue = self.metadata.catalogue();
         let moving = catalogue.groups_of(info.id).filter(|group| !group.leaving.contains(&info.id));
         let names: Vec<&str> = moving.map(|group| group.name.as_str()).collect();
-        let to = match names.is_empty() || fewer_copies {
+        let are_placed = others_suffice(&catalogue, info.id);
+        let to = match names.is_empty() || fewer_copies || are_placed {
             true => None,
             false => {
                 let status = self.cluster_status(STATUS_MAX).await;
@@ -209,7 +210,10 @@ impl Node {
             format!(
                 "{} is removed once its copies are elsewhere;{}",
                 place(&info),
-                takes_over.unwrap_or_else(|| " nobody takes them over".to_owned())
+                takes_over.unwrap_or_else(|| match are_placed {
+                    true => " the other nodes take them over".to_owned(),
+                    false => " nobody takes them over".to_owned(),
+                })
             ),
         )
     }
@@ -299,6 +303,12 @@ fn no_spare(node: &NodeInfo, groups: &[&str]) -> String {
         place(node),
         groups.join(", ")
     )
+}
+
+/// Whether the cluster places a node's copies on the others by itself, and they are enough to hold all copies.
+fn others_suffice(catalogue: &Catalogue, beside: NodeId) -> bool {
+    let others = catalogue.data_nodes_to_stay().filter(|node| node.id != beside).count();
+    catalogue.options().copies > 0 && catalogue.groups_of(beside).all(|group| others >= group.rf as usize)
 }
 
 /// A data node that is up and holds nothing.

@@ -216,3 +216,33 @@ def test_signed_calls_change_members_once(members):
     members.wait_whole("head", 2)
     assert post_signed(head, "/cluster/heartbeat", node).status == 200
     assert post_signed(worker, "/cluster/sync", {}).status == 410
+
+
+def held(info: dict) -> dict:
+    """How many copies each node holds, by URI."""
+    return {node["uri"]: node["copies"] for node in info["nodes"] if node["state"] == "up"}
+
+
+def test_copies_follow_the_nodes_that_there_are(members):
+    head, first, second = members.add("head"), members.add("first"), members.add("second")
+    head.spawn()
+    first.spawn()
+    members.wait_whole("head", 2)
+    vectors = fill(first.url)
+    second.spawn()
+    poll(lambda: held(members.info("head") or {"nodes": []}) == dict.fromkeys([head.url, first.url, second.url], 2), "two copies each")
+    members.wait_whole("second", 3)
+    assert nearest(second.url, vectors[200]) == 200
+
+    # For two seconds after its start it takes no signatures.
+    poll(lambda: post_signed(head, "/cluster/deregister", {"node_url": first.url}).status == 200, "a head that takes signed calls")
+
+    def is_gone() -> bool:
+        info = members.info("head")
+        groups = info["shard_groups"] if info else []
+        return bool(groups) and held(info).keys() == {head.url, second.url} and all(group["in_sync"] == 2 for group in groups)
+
+    poll(is_gone, "a node that has left its copies to the others", 60)
+    first.kill()
+    assert nearest(second.url, vectors[100]) == 100
+    assert collection(head.url).shape[0] == ROWS

@@ -132,7 +132,8 @@ impl Catalogue {
         Ok(reply)
     }
 
-    /// Moves what `from` has and what was not on its way elsewhere yet.
+    /// Moves what `from` has and what was not on its way elsewhere yet. Where the cluster places copies, whoever takes them
+    /// over is found later.
     pub(super) fn move_copies(
         &mut self,
         from: NodeId,
@@ -146,6 +147,7 @@ impl Catalogue {
         if retires && self.options.owners.contains(&from) {
             return Err(CatalogueError::PinnedOwner { node: from });
         }
+        let others = self.data_nodes_to_stay().filter(|node| node.id != from).count();
         let mut moved = Vec::new();
         for group in self.groups_of(from).filter(|group| !group.leaving.contains(&from)) {
             let mut info = GroupInfo::clone(group);
@@ -154,6 +156,7 @@ impl Catalogue {
             }
             let change = match to {
                 Some(to) => info.hand_over(from, to),
+                None if self.options.copies > 0 && others >= info.rf as usize => info.let_leave(from),
                 None => info.remove_member(from),
             };
             change.map_err(|reason| CatalogueError::NotPossible { group: group.id, reason })?;
@@ -170,6 +173,11 @@ impl Catalogue {
         }
         to.into_iter().for_each(|to| self.set_retiring(to, false));
         Ok(Reply::Node(NodeInfo::clone(self.node_or_error(from)?)))
+    }
+
+    /// Data nodes that are there and are not to go.
+    pub fn data_nodes_to_stay(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
+        self.nodes().filter(|node| node.role == NodeRole::Data && !node.lost && !node.retiring)
     }
 
     fn set_retiring(&mut self, node: NodeId, retiring: bool) {

@@ -11,7 +11,7 @@
 //!    cluster places copies (`ClusterOptions::copies`), any data node that holds fewest is one.
 //!
 //! There the cluster also adds groups, one after the other, until there are as many as data nodes: each led by the node
-//! that leads fewest. A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
+//! that leads fewest. Where all groups are whole and one node holds two copies more than another, a copy moves there. A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
 //! already, as soon as it has stopped serving: nobody has to wait for its silence.
 
 use super::{CopyReport, Subject, Supervisor, subject_of};
@@ -49,8 +49,8 @@ impl Supervisor {
         {
             commands.extend(view.group(group));
         }
-        if !self.pending.contains_key(&Subject::NewGroup) {
-            commands.extend(view.new_group());
+        if commands.is_empty() && self.pending.is_empty() && view.places() && view.all_whole() {
+            commands.extend(view.new_group().or_else(|| view.shift()));
         }
         debug_assert!(commands.iter().all(|command| subject_of(command).is_some()));
         commands
@@ -174,7 +174,7 @@ impl View<'_> {
     }
 
     fn replacement(&mut self, group: &GroupInfo) -> Option<Command> {
-        let missing = group.members_to_stay().count() < group.rf as usize;
+        let missing = group.members_to_stay().count() < self.wanted(group);
         let mut members = group.members_to_stay();
         let dead = members.find(|node| self.liveness.is_given_up(self.catalogue, *node));
         if !missing && dead.is_none() {
@@ -185,26 +185,38 @@ impl View<'_> {
         Some(Command::AddReplica { group: group.id, node, replaces: dead.filter(|_| !missing) })
     }
 
-    /// The node to hold one more copy of a group.
-    fn place_for(&self, group: &GroupInfo) -> Option<NodeId> {
-        let places = self.catalogue.options().copies > 0;
-        let eligible = self
-            .loads
-            .iter()
-            .filter(|(node, copies)| !group.members.contains(node) && (places || **copies == 0));
-        eligible.min_by_key(|(node, copies)| (**copies, **node)).map(|(node, _)| *node)
+    /// Whether the cluster places copies by itself.
+    fn places(&self) -> bool {
+        self.catalogue.cluster().is_some() && self.catalogue.options().copies > 0
     }
 
-    /// One more group, where there are fewer than data nodes and all that there are have their copies.
+    /// Copies that a group is to have: where the cluster places them it makes up for those that were given up for want of
+    /// nodes.
+    fn wanted(&self, group: &GroupInfo) -> usize {
+        group.rf.max(self.catalogue.options().copies) as usize
+    }
+
+    /// Whether every group has its copies, and keeps them.
+    fn all_whole(&self) -> bool {
+        let is_whole = |group: &Arc<GroupInfo>| {
+            group.in_sync_to_stay().count() >= self.wanted(group) && group.leaving.is_empty()
+        };
+        self.catalogue.groups().all(is_whole)
+    }
+
+    /// The node to hold one more copy of a group.
+    fn place_for(&self, group: &GroupInfo) -> Option<NodeId> {
+        let is_place = |(node, copies): &(&NodeId, &usize)| {
+            !group.members.contains(node) && (self.places() || **copies == 0)
+        };
+        let places = self.loads.iter().filter(is_place);
+        places.min_by_key(|(node, copies)| (**copies, **node)).map(|(node, _)| *node)
+    }
+
+    /// One more group, where there are fewer than data nodes that are up.
     fn new_group(&self) -> Option<Command> {
-        let (catalogue, groups) = (self.catalogue, self.catalogue.groups());
-        if catalogue.options().copies == 0 || catalogue.cluster().is_none() {
-            return None;
-        }
-        let data =
-            catalogue.nodes().filter(|node| node.role == NodeRole::Data && !node.lost && !node.retiring);
-        let is_whole = |group: &Arc<GroupInfo>| group.in_sync_to_stay().count() >= group.rf as usize;
-        if groups.len() >= data.count().min(limit::PLACED_GROUPS_MAX) || !catalogue.groups().all(is_whole) {
+        let catalogue = self.catalogue;
+        if catalogue.groups().len() >= self.loads.len().min(limit::PLACED_GROUPS_MAX) {
             return None;
         }
         let led = |node: &NodeId| catalogue.groups().filter(|group| group.primary == *node).count();
@@ -213,6 +225,18 @@ impl View<'_> {
         let is_free = |name: &String| catalogue.groups().all(|group| group.name != *name);
         let name = (0..).map(|number| format!("sg{number}")).find(is_free)?;
         Some(Command::AddGroup(GroupSeed { name, members: vec![primary], primary }))
+    }
+
+    /// Moves a copy from who holds most to who holds fewest, a replica rather than a primary.
+    fn shift(&self) -> Option<Command> {
+        let (from, most) = self.loads.iter().max_by_key(|(node, copies)| (**copies, Reverse(**node)))?;
+        let (to, fewest) = self.loads.iter().min_by_key(|(node, copies)| (**copies, **node))?;
+        if most - fewest < 2 {
+            return None;
+        }
+        let movable = self.catalogue.groups_of(*from).filter(|group| !group.members.contains(to));
+        let group = movable.min_by_key(|group| (group.primary == *from, group.id))?.id;
+        Some(Command::AddReplica { group, node: *to, replaces: Some(*from) })
     }
 
     /// Nodes whose copies have all moved away.

@@ -52,6 +52,63 @@ fn copies_and_primaries_are_spread() {
     }
 }
 
+/// The copies of each node, ascending by node.
+fn loads(world: &World, nodes: u64) -> Vec<usize> {
+    let held = |number| world.catalogue.groups_of(node(number)).count();
+    (1..=nodes).map(held).collect()
+}
+
+#[test]
+fn nodes_that_come_later_get_their_share() {
+    let mut world = grown(2, 2);
+    for nodes in 3..=6 {
+        world.register_new(&format!("a{nodes}:1"), NodeRole::Data);
+        world.run(30_000);
+        let loads = loads(&world, nodes);
+        assert!(loads.iter().all(|copies| *copies == 2), "{loads:?}");
+        assert_eq!(groups(&world).len() as u64, nodes);
+    }
+    let settled = world.proposed.len();
+    world.run(60_000);
+    assert_eq!(world.proposed.len(), settled, "nothing moves to and fro");
+}
+
+#[test]
+fn nothing_is_placed_for_a_node_that_has_not_come_yet() {
+    let mut world = grown(2, 2);
+    let third = world.register_silent("a3:1");
+    world.run(60_000);
+    let before = groups(&world);
+    assert!(before.len() == 2 && before.iter().all(|group| group.2 == [1, 2]), "{before:?}");
+    world.resume(third.get());
+    world.run(30_000);
+    assert_eq!(loads(&world, 3), [2, 2, 2]);
+}
+
+#[test]
+fn a_retiring_node_hands_its_copies_to_the_others() {
+    let mut world = grown(2, 3);
+    let retire = Command::MoveCopies { from: node(3), to: None, retires: true };
+    world.catalogue.apply(retire).unwrap();
+    world.run(60_000);
+    assert_eq!(world.catalogue.node(node(3)), None, "it was removed");
+    assert!(groups(&world).iter().all(|group| group.2 == [1, 2]), "{:?}", groups(&world));
+    assert_eq!(world.catalogue.groups().len(), 3);
+}
+
+#[test]
+fn copies_that_were_given_up_for_want_of_nodes_come_back() {
+    let mut world = grown(2, 2);
+    let retire = Command::MoveCopies { from: node(2), to: None, retires: true };
+    world.catalogue.apply(retire).unwrap();
+    world.run(60_000);
+    assert_eq!(world.catalogue.node(node(2)), None);
+    assert!(groups(&world).iter().all(|group| group.2 == [1]), "{:?}", groups(&world));
+    let third = world.register_new("a3:1", NodeRole::Data).get();
+    world.run(60_000);
+    assert!(groups(&world).iter().all(|group| group.2 == [1, third]), "{:?}", groups(&world));
+}
+
 #[test]
 fn a_copy_that_is_dead_for_long_goes_to_whoever_holds_fewest() {
     let mut world = grown(2, 3);

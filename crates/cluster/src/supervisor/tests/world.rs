@@ -136,7 +136,22 @@ impl World {
         self.register(NodeRegistration { store, address, role, ..NodeRegistration::default() })
     }
 
+    /// Registers a data node that is not heard of before `resume`.
+    pub(super) fn register_silent(&mut self, address: &str) -> NodeId {
+        self.last_store += 1;
+        let (store, address) = (StoreId::new(self.last_store), address.to_owned());
+        let node = self.enter(NodeRegistration { store, address, ..NodeRegistration::default() });
+        self.kill(node.get());
+        node
+    }
+
     fn register(&mut self, registration: NodeRegistration) -> NodeId {
+        let node = self.enter(registration);
+        self.beat(node);
+        node
+    }
+
+    fn enter(&mut self, registration: NodeRegistration) -> NodeId {
         let Ok(Reply::Node(info)) = self.catalogue.apply(Command::RegisterNode(registration)) else {
             panic!()
         };
@@ -144,7 +159,6 @@ impl World {
         let process =
             Process { up: true, incarnation: info.incarnation, sequence, damaged: false, stopping: false };
         self.nodes.insert(info.id, process);
-        self.beat(info.id);
         info.id
     }
 
