@@ -77,6 +77,7 @@ impl Metadata {
             min_in_sync: plan.min_in_sync,
             mirror: plan.mirror,
             replace_after_ms: REPLACE_AFTER_MS,
+            copies: plan.shape.copies(),
             ..ClusterOptions::default()
         };
         let seed = LayoutSeed {

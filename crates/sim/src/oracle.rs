@@ -107,6 +107,11 @@ impl Oracle {
         Ok(())
     }
 
+    /// A copy was removed; what it holds later begins with nothing.
+    pub(crate) fn forget(&mut self, group: GroupId, store: StoreId) {
+        self.copies.remove(&(group, store));
+    }
+
     /// What is durable of a copy, running or not.
     pub(crate) fn durable(&self, group: GroupId, store: StoreId) -> SequenceNumber {
         self.copies.get(&(group, store)).map(|seen| seen.durable).unwrap_or_default()

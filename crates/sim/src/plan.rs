@@ -10,24 +10,33 @@ pub enum Shape {
     ThreeCopies,
     /// Two groups of two copies on four machines.
     TwoGroups,
+    /// Three machines, on which the cluster places two copies each of as many groups. At first there is one group of one.
+    Placed,
 }
 
 impl Shape {
-    pub const ALL: [Self; 4] = [Self::OneCopy, Self::TwoCopies, Self::ThreeCopies, Self::TwoGroups];
+    pub const ALL: [Self; 5] =
+        [Self::OneCopy, Self::TwoCopies, Self::ThreeCopies, Self::TwoGroups, Self::Placed];
 
     pub fn hosts(self) -> usize {
         match self {
             Self::OneCopy => 1,
             Self::TwoCopies => 2,
-            Self::ThreeCopies => 3,
+            Self::ThreeCopies | Self::Placed => 3,
             Self::TwoGroups => 4,
         }
+    }
+
+    /// Copies of each group that the cluster is to place; 0 where the layout says where they are.
+    pub fn copies(self) -> u32 {
+        if self == Self::Placed { 2 } else { 0 }
     }
 
     /// The hosts of each group, its first primary first.
     pub fn groups(self) -> Vec<Vec<usize>> {
         match self {
             Self::TwoGroups => vec![vec![0, 1], vec![2, 3]],
+            Self::Placed => vec![vec![0]],
             one => vec![(0..one.hosts()).collect()],
         }
     }
@@ -122,7 +131,8 @@ impl Plan {
             0 => Shape::OneCopy,
             1..=4 => Shape::TwoCopies,
             5..=8 => Shape::ThreeCopies,
-            _ => Shape::TwoGroups,
+            _ if seed % 20 < 10 => Shape::TwoGroups,
+            _ => Shape::Placed,
         };
         Self::of_shape(seed, shape)
     }

@@ -108,6 +108,8 @@ pub struct Report {
     pub starts: u64,
     pub epochs: u64,
     pub snapshots: u64,
+    /// Copies that were removed because another one took their place.
+    pub removed: u64,
     /// Groups that lost their last copy in sync to the plan's faults.
     pub forfeited: usize,
     pub healed_ms: u64,

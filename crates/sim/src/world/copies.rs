@@ -31,6 +31,23 @@ impl World {
         Ok(())
     }
 
+    /// Removes what a machine has of groups that its node is no member of any more.
+    pub(super) fn let_go(&mut self, host: usize, kept: &[GroupId]) {
+        let held = self.hosts[host].disks.keys().copied();
+        let gone: Vec<GroupId> = held.filter(|group| !kept.contains(group)).collect();
+        for group in gone {
+            self.note(|| format!("host {host} removes its copy of {group}"));
+            self.report.removed += 1;
+            let machine = &mut self.hosts[host];
+            machine.disks.remove(&group);
+            self.oracle.forget(group, machine.store);
+            let slot = machine.process.as_mut().and_then(|process| process.slots.remove(&group));
+            for Waiting { client, attempt, .. } in slot.into_iter().flat_map(|slot| slot.waiting) {
+                self.answer_client(client, attempt, ClientAnswer::Unknown);
+            }
+        }
+    }
+
     pub(super) fn copies_of(&self, host: usize) -> Vec<GroupId> {
         self.hosts[host].process.iter().flat_map(|process| process.slots.keys().copied()).collect()
     }

@@ -203,7 +203,9 @@ impl World {
             self.stop_process(host, 20);
             return Ok(());
         }
-        for group in state.catalogue.groups_of(node).map(|group| group.id).collect::<Vec<_>>() {
+        let groups: Vec<GroupId> = state.catalogue.groups_of(node).map(|group| group.id).collect();
+        self.let_go(host, &groups);
+        for group in groups {
             self.open(host, group)?;
         }
         for group in self.copies_of(host) {

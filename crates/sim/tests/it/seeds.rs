@@ -1,8 +1,8 @@
 //! Many seeds, none of which may go wrong.
 //!
-//! `LAVANDIN_SIM_SEEDS=100000` runs so many; `LAVANDIN_SIM_SEED=x` runs one.
+//! `LAVANDIN_SIM_SEEDS=100000` runs so many; `LAVANDIN_SIM_SEED=x` runs one; `LAVANDIN_SIM_SHAPE=Placed` runs each in that shape.
 
-use lavandin_sim::{Plan, Report, run};
+use lavandin_sim::{Plan, Report, Shape, run};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,10 +14,16 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|value| value.parse().unwrap())
 }
 
+fn plan_of(seed: u64) -> Plan {
+    let Ok(name) = std::env::var("LAVANDIN_SIM_SHAPE") else { return Plan::of(seed) };
+    let named = Shape::ALL.into_iter().find(|shape| format!("{shape:?}") == name);
+    Plan::of_shape(seed, named.expect("LAVANDIN_SIM_SHAPE is a shape"))
+}
+
 #[test]
 fn no_seed_goes_wrong() {
     if let Some(seed) = number("LAVANDIN_SIM_SEED") {
-        let plan = Plan { trace_messages: true, ..Plan::of(seed) };
+        let plan = Plan { trace_messages: true, ..plan_of(seed) };
         println!("{plan:#?}");
         match run(&plan) {
             Ok(report) => println!("{report:#?}"),
@@ -34,7 +40,7 @@ fn no_seed_goes_wrong() {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds)
                 {
-                    let report = run(&Plan::of(seed));
+                    let report = run(&plan_of(seed));
                     let mut total = total.lock().unwrap();
                     match report {
                         Ok(report) => add(&mut total.0, &report),
@@ -53,10 +59,14 @@ fn no_seed_goes_wrong() {
     let (total, failures) = total.into_inner().unwrap();
     println!("{seeds} seeds: {total:?}");
     assert_eq!(failures, 0);
+    if std::env::var_os("LAVANDIN_SIM_SHAPE").is_some() {
+        return;
+    }
     // What the seeds are to exercise does happen.
     assert!(total.acknowledged as u64 > seeds * 30, "{total:?}");
     assert!(total.snapshots > seeds / 50 && total.epochs > seeds * 2, "{total:?}");
     assert!((total.forfeited as u64) < seeds / 50 + 2, "{total:?}");
+    assert!(total.removed > seeds / 100, "{total:?}");
 }
 
 fn add(total: &mut Report, one: &Report) {
@@ -65,6 +75,7 @@ fn add(total: &mut Report, one: &Report) {
     total.starts += one.starts;
     total.epochs += one.epochs;
     total.snapshots += one.snapshots;
+    total.removed += one.removed;
     total.forfeited += one.forfeited;
     total.healed_ms = total.healed_ms.max(one.healed_ms);
 }
