@@ -35,6 +35,7 @@ def arguments(given=None) -> argparse.Namespace:
     parser.add_argument("--groups", type=int, default=2)
     parser.add_argument("--copies", type=int, default=2)
     parser.add_argument("--coordinators", type=int, default=2)
+    parser.add_argument("--head", action="store_true", help="a head and workers, as many nodes as --groups, in the place of a cluster.json")
     parser.add_argument("--rate", type=float, default=120.0, help="requests per second of all writers; as many reads")
     parser.add_argument("--beyond", type=float, default=BEYOND_RATE, help="share of faults beyond what the layout survives")
     parser.add_argument("--no-network", action="store_true", help="no proxies between the members, and no faults of theirs")
@@ -112,7 +113,8 @@ def main(given=None) -> int:
     layout = Layout(
         options.groups,
         options.copies,
-        options.coordinators,
+        0 if options.head else options.coordinators,
+        options.head,
         faulty_network=not options.no_network,
         node_arguments=SETTINGS,
         coordinator_arguments=SETTINGS,

@@ -36,11 +36,13 @@ BUCKETS = 4096
 @dataclass(frozen=True)
 class Layout:
     """What the cluster is made of. `health` is (interval in seconds, failures); None leaves the defaults. One group of one copy
-    without a coordinator is a node alone."""
+    without a coordinator is a node alone. With a `head` there are as many nodes as groups, the first of which is it; the
+    cluster places the copies."""
 
     groups: int = 2
     copies: int = 2
     coordinators: int = 1
+    head: bool = False
     health: tuple | None = None
     faulty_network: bool = False
     settings: dict = field(default_factory=dict)
@@ -76,9 +78,11 @@ class Cluster:
     def __init__(self, folder: Path, layout: Layout = Layout()):
         self.folder, self.layout = Path(folder), layout
         self.network = Network(self._processes) if layout.faulty_network else None
+        self.head_uri = None
         self.nodes = {name: self._data_node(group, name) for group, name in _seats(layout)}
-        self.config = self.folder / "cluster.json"
-        self.config.write_text(json.dumps(self.document(), indent=2))
+        if not layout.head:
+            self.config = self.folder / "cluster.json"
+            self.config.write_text(json.dumps(self.document(), indent=2))
         # What each member was registered as when all was well, and what those started since then were.
         self.registered, self.superseded = {}, {}
         self.settled_not_before_s = 0.0
@@ -97,7 +101,12 @@ class Cluster:
     def _data_node(self, group: str, name: str) -> DataNode:
         port = free_port()
         uri = self._uri(name, port)
-        options = {"key": self.layout.node_key, "arguments": self.layout.node_arguments}
+        arguments = self.layout.node_arguments
+        if self.layout.head:
+            self.head_uri = self.head_uri or uri
+            arguments += ("--head-url", self.head_uri, "--advertise", uri, "--join-wait", "forever")
+            arguments += ("--replication-factor", str(self.layout.copies))
+        options = {"key": self.layout.node_key, "arguments": arguments}
         return DataNode(data_dir=self.folder / name, port=port, name=name, uri=uri, group=group, **options)
 
     def add_coordinator(self, name: str, arguments: tuple = ()) -> Coordinator:
@@ -255,7 +264,7 @@ class Cluster:
         return found
 
     def metadata_is_whole(self) -> bool:
-        if not self.coordinators:
+        if not self.coordinators and not self.layout.head:
             return True  # a node alone
         return self._metadata().get("degraded") is False
 
@@ -290,6 +299,8 @@ class Unreachable(Exception):
 
 
 def _seats(layout: Layout) -> list[tuple[str, str]]:
+    if layout.head:
+        return [(f"n{number}", f"n{number}") for number in range(layout.groups)]
     return [(f"sg{group}", f"sg{group}-{copy}") for group in range(layout.groups) for copy in range(layout.copies)]
 
 

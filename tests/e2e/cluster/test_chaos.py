@@ -102,7 +102,8 @@ def test_the_driver_notices_a_lost_disk(capsys, short_patience, monkeypatch):
 
 
 @pytest.mark.slow
-def test_two_minutes_of_faults(capsys):
-    code = chaos.main(["--minutes", "2", "--seed", "1", "--json"])
+@pytest.mark.parametrize("layout", [(), ("--head", "--groups", "3")], ids=["coordinators", "head"])
+def test_two_minutes_of_faults(capsys, layout):
+    code = chaos.main(["--minutes", "2", "--seed", "1", "--json", *layout])
     report = json.loads(capsys.readouterr().out)
     assert code == 0 and report["faults"] >= 5 and report["acknowledged records"] > 5000, report
