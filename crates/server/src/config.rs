@@ -169,9 +169,13 @@ impl Resolved {
         text
     }
 
-    /// The coordinator's settings that were given, each with its source.
+    /// The coordinator's settings that were given, each with its source; of a node that is told of a head, those that do not
+    /// concern it.
     pub(crate) fn of_coordinator(&self) -> impl Iterator<Item = (&'static str, Source)> {
-        let settings = SETTINGS.iter().filter(|setting| setting.of_coordinator);
+        let has_head = self.given("head_url").is_some();
+        let settings = SETTINGS.iter().filter(move |setting| {
+            setting.of_coordinator && !(has_head && cluster::OF_WHOEVER_FORMS.contains(&setting.key))
+        });
         settings.filter_map(|setting| Some((setting.key, self.given(setting.key)?.1.clone())))
     }
 

@@ -105,7 +105,7 @@ class Cluster:
         if self.layout.head:
             self.head_uri = self.head_uri or uri
             arguments += ("--head-url", self.head_uri, "--advertise", uri, "--join-wait", "forever")
-            arguments += ("--replication-factor", str(self.layout.copies))
+            arguments += ("--replication-factor", str(self.layout.copies), *self._health())
         options = {"key": self.layout.node_key, "arguments": arguments}
         return DataNode(data_dir=self.folder / name, port=port, name=name, uri=uri, group=group, **options)
 
@@ -115,12 +115,15 @@ class Cluster:
         folder.mkdir()
         port = free_port()
         added = Coordinator(data_dir=folder, port=port, name=name, uri=self._uri(name, port), config=self.config)
-        health = self.layout.health
-        if health is not None:
-            added.arguments += ("--health-interval-secs", str(health[0]), "--health-failures", str(health[1]))
-        added.arguments += (*self.layout.coordinator_arguments, *arguments)
+        added.arguments += (*self._health(), *self.layout.coordinator_arguments, *arguments)
         self.coordinators[name] = added
         return added
+
+    def _health(self) -> tuple:
+        if self.layout.health is None:
+            return ()
+        interval_s, failures = self.layout.health
+        return ("--health-interval-secs", str(interval_s), "--health-failures", str(failures))
 
     def _uri(self, name: str, port: int) -> str:
         front = port if self.network is None else self.network.front(name, port)

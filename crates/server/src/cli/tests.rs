@@ -122,6 +122,9 @@ fn the_variables_of_a_head_count_where_the_cluster_is_enabled() {
     }
     let error = serve("LAVENDER_DATA_CLUSTER_ENABLED", "perhaps").unwrap_err();
     assert!(error.contains("neither true nor false"), "{error}");
+    let head = "lavandin serve --head-url http://a:1 --advertise http://a:1";
+    assert!(asked(&format!("{head} --health-failures 2 --min-insync 2")).is_ok());
+    assert!(asked(&format!("{head} --cluster-state x")).is_err());
     let coordinator = "lavandin serve --role coordinator --metadata-owners http://a:1";
     let Ok(Asked::Serve(config)) = asked_with(coordinator, &of_cluster("", "")) else { panic!() };
     assert!(config.cluster.settings.head.is_none());

@@ -16,6 +16,8 @@ const STATE_FILE: &str = "cluster_state.cache.json";
 /// A `cluster.json` of the largest cluster has some 100 KB.
 const CONFIG_BYTES_MAX: u64 = 4 << 20;
 const URI_BYTES_MAX: usize = 512;
+/// What a cluster is told when it is formed, by a coordinator or by a head.
+pub(super) const OF_WHOEVER_FORMS: [&str; 3] = ["health_interval_secs", "health_failures", "min_insync"];
 /// The range of the time after which a node counts as dead.
 const DETECTION_MS: std::ops::RangeInclusive<f64> = 0.0..=600_000.0;
 /// The shortest such time: elections take about that long.
@@ -53,6 +55,8 @@ impl Resolved {
                 settings: ClusterSettings {
                     trust: trust(self.secret("api_key")),
                     head: self.head()?,
+                    detection_ms: self.detection_ms()?,
+                    min_in_sync: self.min_in_sync()?,
                     ..settings
                 },
                 coordinator_id: None,
@@ -135,10 +139,6 @@ impl Resolved {
         let key = key.or(in_layout(|layout| layout.shard_api_key.as_ref()).map(String::as_str));
         let state_file = self.text("cluster_state");
         let state_file = state_file.or(in_layout(|layout| layout.state_path.as_ref()).map(String::as_str));
-        let copies = self.integer("min_insync");
-        if copies > COPIES_MAX {
-            bail!("min_insync is {copies}, more than the {COPIES_MAX} copies that a group may have");
-        }
         Ok(ClusterConfig {
             coordinator_id: self.text("coordinator_id").map(str::to_owned),
             state_file: Some(state_file.unwrap_or(STATE_FILE).into()),
@@ -147,7 +147,7 @@ impl Resolved {
                 trust: trust(key),
                 advertised: self.uri("coordinator_uri")?.or(settings.advertised),
                 detection_ms: self.detection_ms()?,
-                min_in_sync: copies as u32,
+                min_in_sync: self.min_in_sync()?,
                 contacts: owners.clone(),
                 owners,
                 layout,
@@ -174,6 +174,14 @@ impl Resolved {
     fn uri(&self, key: &str) -> Result<Option<String>> {
         let Some((text, source)) = self.given(key) else { return Ok(None) };
         plain_uri(text).with_context(|| source.to_string()).map(Some)
+    }
+
+    fn min_in_sync(&self) -> Result<u32> {
+        let copies = self.integer("min_insync");
+        if copies > COPIES_MAX {
+            bail!("min_insync is {copies}, more than the {COPIES_MAX} copies that a group may have");
+        }
+        Ok(copies as u32)
     }
 
     fn detection_ms(&self) -> Result<u64> {

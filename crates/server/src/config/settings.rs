@@ -370,7 +370,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "health_interval_secs",
         "health-interval-secs",
         Kind::Number,
-        "Coordinator: with --health-failures, the silence after which a node is dead; used when a cluster is formed",
+        "Coordinator or head: with --health-failures, the silence after which a node is dead; used when a cluster is formed",
     )
     .or("1.0")
     .variables(&["LAVANDIN_HEALTH_INTERVAL_SECS", "LYNSE_HEALTH_INTERVAL_SECS"]),
@@ -378,7 +378,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "health_failures",
         "health-failures",
         Kind::Positive,
-        "Coordinator: intervals of silence after which a node is dead; used when a cluster is formed",
+        "Coordinator or head: intervals of silence after which a node is dead; used when a cluster is formed",
     )
     .or("3")
     .variables(&["LAVANDIN_HEALTH_FAILURES", "LYNSE_HEALTH_FAILURES"]),
@@ -386,7 +386,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         "min_insync",
         "min-insync",
         Kind::Positive,
-        "Coordinator: in-sync copies that a write needs; used when a cluster is formed",
+        "Coordinator or head: in-sync copies that a write needs; used when a cluster is formed",
     )
     .or("1")
     .variables(&["LAVANDIN_MIN_INSYNC"]),

@@ -64,6 +64,12 @@ fn a_data_node_may_be_told_of_a_head() {
     assert_eq!(head(member().flag("join_wait", "forever")).join_wait, None);
     assert_eq!(head(member().flag("join_wait", "1.5")).join_wait, Some(Duration::from_millis(1500)));
     assert_eq!(head(member().flag("replication_factor", "3")).copies, 3);
+    let quick = member()
+        .flag("health_interval_secs", "0.5")
+        .flag("health_failures", "2")
+        .flag("min_insync", "2")
+        .config();
+    assert_eq!((quick.cluster.settings.detection_ms, quick.cluster.settings.min_in_sync), (1000, 2));
     let secret = member().flag("cluster_secret", "s").flag("api_key", "k").config();
     assert!(matches!(secret.cluster.settings.trust, Trust::Secret(_)));
     for (host, listens) in
