@@ -1,7 +1,7 @@
 //! What a data node does that was told of a head and belongs to no cluster yet.
 //!
 //! - The *head* is the node whose own address that is. Where it is empty it forms a cluster of itself alone, which places
-//!   copies by itself as nodes join; where it holds collections of its own, that cluster of one becomes the others can join. It
+//!   copies by itself as nodes join; where it holds collections of its own, that cluster of one becomes one that others can join. It
 //!   is a member like any other from then on.
 //! - Any other node waits until the head belongs to a cluster, registers there and takes its seat. It gives up after
 //!   `HeadSettings::join_wait`.
