@@ -155,8 +155,7 @@ pub enum Command {
         node: NodeId,
     },
     /// Moves all copies off a node: each to `to`; without it, to wherever the cluster places them, or, where it places none
-    /// or has too few nodes, one copy less of each group is wanted. All of it or
-    /// nothing. Each copy goes once enough others are in sync. If it `retires`, the node is removed when it holds none,
+    /// or has too few nodes, one copy less of each group is wanted. All of it or nothing. Each copy goes once enough others are in sync. If it `retires`, the node is removed when it holds none,
     /// unless it is given another copy before. Proposed again it does nothing. Answers `Node`.
     MoveCopies {
         #[serde(with = "form::node_id")]

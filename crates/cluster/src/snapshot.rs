@@ -64,8 +64,10 @@ struct Snapshot {
 impl Snapshot {
     /// The lowest version that has all that it holds.
     fn version(&self) -> u8 {
+        if self.options.copies > 0 {
+            return SNAPSHOT_VERSION;
+        }
         match self.nodes.iter().any(|node| node.retiring) {
-            _ if self.options.copies > 0 => SNAPSHOT_VERSION,
             true => VERSION_BEFORE_PLACING,
             false => VERSION_BEFORE_RETIRING,
         }

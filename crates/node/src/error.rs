@@ -69,7 +69,8 @@ pub enum NodeError {
     #[error("this node has not found its cluster yet; start the nodes of its configuration, then try again")]
     NoCluster,
     #[error(
-        "joining: this node waits for the cluster of the head node {head}; start that one, then try again"
+        "joining: this node waits for the cluster of the head node {head}; start that one, or see the log of this one for why \
+         it waits, then try again"
     )]
     Joining { head: String },
     /// Nothing was done, or it does no harm to do it again.

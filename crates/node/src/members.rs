@@ -194,7 +194,8 @@ impl Node {
         let catalogue = self.metadata.catalogue();
         let moving = catalogue.groups_of(info.id).filter(|group| !group.leaving.contains(&info.id));
         let names: Vec<&str> = moving.map(|group| group.name.as_str()).collect();
-        let are_placed = others_suffice(&catalogue, info.id);
+        let mut copies = catalogue.groups_of(info.id);
+        let are_placed = !names.is_empty() && copies.all(|group| catalogue.places_beside(info.id, group));
         let to = match names.is_empty() || fewer_copies || are_placed {
             true => None,
             false => {
@@ -274,6 +275,11 @@ impl Node {
         names.iter().map(|name| self.node_named(name).map(|node| node.id)).collect()
     }
 
+    /// Whether the cluster has a node of this number or URI.
+    pub fn has_member(&self, name: &str) -> bool {
+        self.find_node(name).is_some()
+    }
+
     /// By its number, or by its URI.
     fn find_node(&self, name: &str) -> Option<Arc<NodeInfo>> {
         let catalogue = self.metadata.catalogue();
@@ -303,12 +309,6 @@ fn no_spare(node: &NodeInfo, groups: &[&str]) -> String {
         place(node),
         groups.join(", ")
     )
-}
-
-/// Whether the cluster places a node's copies on the others by itself, and they are enough to hold all copies.
-fn others_suffice(catalogue: &Catalogue, beside: NodeId) -> bool {
-    let others = catalogue.data_nodes_to_stay().filter(|node| node.id != beside).count();
-    catalogue.options().copies > 0 && catalogue.groups_of(beside).all(|group| others >= group.rf as usize)
 }
 
 /// A data node that is up and holds nothing.

@@ -35,6 +35,12 @@ class Member(Node):
         member.env_file.write_text(text)
         return member
 
+    def be_of_cluster(self, enabled: bool):
+        """Whether its next start is one of a member."""
+        text = self.env_file.read_text()
+        before, after = str(not enabled).lower(), str(enabled).lower()
+        self.env_file.write_text(text.replace(f"CLUSTER_ENABLED={before}", f"CLUSTER_ENABLED={after}"))
+
     @property
     def log_path(self) -> Path:
         return self.folder / "logs" / f"{self.name}.log"

@@ -161,13 +161,12 @@ def test_a_head_with_a_new_disk_founds_nothing_beside_a_member(members):
 
 def test_a_head_brings_its_collections_in(members):
     head, worker = members.add("head"), members.add("worker")
-    alone = head.env_file.read_text()
-    head.env_file.write_text(alone.replace("CLUSTER_ENABLED=true", "CLUSTER_ENABLED=false"))
+    head.be_of_cluster(False)
     head.start()
     vectors = fill(head.url)
     assert head.get("/cluster/nodes").json["detail"] == "Cluster not enabled"
     assert head.terminate() == 0
-    head.env_file.write_text(alone)
+    head.be_of_cluster(True)
     head.spawn()
     worker.spawn()
     members.wait_whole("worker", 2)
@@ -176,17 +175,16 @@ def test_a_head_brings_its_collections_in(members):
 
 def test_a_worker_with_data_of_its_own_does_not_join(members):
     head, worker = members.add("head"), members.add("worker")
-    joins = worker.env_file.read_text()
-    worker.env_file.write_text(joins.replace("CLUSTER_ENABLED=true", "CLUSTER_ENABLED=false"))
+    worker.be_of_cluster(False)
     worker.start()
     vectors = fill(worker.url)
     assert worker.terminate() == 0
-    worker.env_file.write_text(joins)
+    worker.be_of_cluster(True)
     head.spawn()
     worker.spawn()
     code, line = worker.outcome(deadline_s=30)
     assert code == 1 and "holds data of its own" in line, line
-    worker.env_file.write_text(joins.replace("CLUSTER_ENABLED=true", "CLUSTER_ENABLED=false"))
+    worker.be_of_cluster(False)
     worker.start()
     assert nearest(worker.url, vectors[3]) == 3
 
@@ -196,8 +194,7 @@ def test_signed_calls_change_members_once(members):
     head.spawn()
     poll(lambda: head.is_ready(), "the head")
     # A node that was told of no head waits to be registered.
-    lone = worker.env_file.read_text().replace("CLUSTER_ENABLED=true", "CLUSTER_ENABLED=false")
-    worker.env_file.write_text(lone)
+    worker.be_of_cluster(False)
     worker.arguments = ("--cluster-secret", "your_shared_secret_here")
     worker.start()
     node = {"node_url": worker.url}
@@ -207,6 +204,8 @@ def test_signed_calls_change_members_once(members):
         unsigned = post_signed(head, path, node, headers={"X-Lavandin-Time": "1"})
         assert unsigned.status == 401 and "Invalid cluster auth" in unsigned.json["detail"], unsigned.text
         assert post_signed(head, path, node, secret="another").status == 401
+        # Whoever has no secret makes the node hold no more than that.
+        assert post_signed(head, path, {"node_url": "x" * 5000}).status == 413
     body = json.dumps(node).encode()
     headers = signed_headers("your_shared_secret_here", head.url, "/cluster/register", body, os.urandom(16))
     registered = post_signed(head, "/cluster/register", node, headers=headers)

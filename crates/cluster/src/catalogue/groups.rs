@@ -147,7 +147,6 @@ impl Catalogue {
         if retires && self.options.owners.contains(&from) {
             return Err(CatalogueError::PinnedOwner { node: from });
         }
-        let others = self.data_nodes_to_stay().filter(|node| node.id != from).count();
         let mut moved = Vec::new();
         for group in self.groups_of(from).filter(|group| !group.leaving.contains(&from)) {
             let mut info = GroupInfo::clone(group);
@@ -156,7 +155,7 @@ impl Catalogue {
             }
             let change = match to {
                 Some(to) => info.hand_over(from, to),
-                None if self.options.copies > 0 && others >= info.rf as usize => info.let_leave(from),
+                None if self.places_beside(from, group) => info.let_leave(from),
                 None => info.remove_member(from),
             };
             change.map_err(|reason| CatalogueError::NotPossible { group: group.id, reason })?;
@@ -175,9 +174,12 @@ impl Catalogue {
         Ok(Reply::Node(NodeInfo::clone(self.node_or_error(from)?)))
     }
 
-    /// Data nodes that are there and are not to go.
-    pub fn data_nodes_to_stay(&self) -> impl Iterator<Item = &Arc<NodeInfo>> {
-        self.nodes().filter(|node| node.role == NodeRole::Data && !node.lost && !node.retiring)
+    /// Whether the cluster itself places the copy of a group that a node gives up, and has nodes enough beside that one.
+    pub fn places_beside(&self, node: NodeId, group: &GroupInfo) -> bool {
+        let stays = |info: &&Arc<NodeInfo>| {
+            info.id != node && info.role == NodeRole::Data && !info.lost && !info.retiring
+        };
+        self.options.copies > 0 && self.nodes().filter(stays).count() >= group.rf as usize
     }
 
     fn set_retiring(&mut self, node: NodeId, retiring: bool) {

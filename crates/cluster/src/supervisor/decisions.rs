@@ -11,7 +11,9 @@
 //!    cluster places copies (`ClusterOptions::copies`), any data node that holds fewest is one.
 //!
 //! There the cluster also adds groups, one after the other, until there are as many as data nodes: each led by the node
-//! that leads fewest. Where all groups are whole and one node holds two copies more than another, a copy moves there. A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
+//! that leads fewest. Where all groups are whole and one node holds two copies more than another, a copy moves there.
+//!
+//! A retiring node without copies is removed. A copy of a node that goes down on purpose is treated as if it were down
 //! already, as soon as it has stopped serving: nobody has to wait for its silence.
 
 use super::{CopyReport, Subject, Supervisor, subject_of};

@@ -91,8 +91,13 @@ impl Call {
 
     /// Reads a JSON body without parsing it.
     pub(crate) async fn json_bytes(&mut self) -> Result<Bytes, ApiError> {
+        self.json_bytes_within(self.app.config.json_bytes_max).await
+    }
+
+    /// The same of a body that is to be short.
+    pub(crate) async fn json_bytes_within(&mut self, limit: u64) -> Result<Bytes, ApiError> {
         self.expect_type("application/json").await?;
-        self.read(self.app.config.json_bytes_max).await
+        self.read(limit).await
     }
 
     /// A part of the path, decoded; the part after the first `/` is 1.

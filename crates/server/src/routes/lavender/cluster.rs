@@ -5,6 +5,7 @@
 //! people and programs that run a cluster.
 
 use super::{Done, json, not_found, null};
+use crate::auth::now_s;
 use crate::http::{ApiError, Call};
 use crate::routes::{Form, Input, Output, required, routes};
 use axum::http::StatusCode;
@@ -26,6 +27,8 @@ const NODE: &[crate::routes::Value] = &[
     ),
     required("is_head", Form::Boolean, "Whether it does the chores of the cluster"),
 ];
+/// A body is read before it is known who sent it.
+const BODY_BYTES_MAX: u64 = 4 << 10;
 /// How long the leader of the metadata is waited for.
 const STATUS_MAX: Duration = Duration::from_secs(2);
 
@@ -38,7 +41,7 @@ routes! { "cluster":
     Post "/cluster/sync-changes" Change gone, "Gone: nodes share one catalogue", Input::Nothing => Output::Refusal;
 }
 
-/// Checks the signatures of requests; one a process.
+/// Checks the signatures of requests. Made anew when the node is opened again, it refuses what the one before may have taken.
 pub(crate) struct Signatures {
     /// None without a secret.
     verifier: Option<Mutex<Verifier>>,
@@ -79,8 +82,7 @@ async fn register(mut call: Call) -> Done {
 
 async fn heartbeat(mut call: Call) -> Done {
     let uri = signed_node_url(&mut call).await?;
-    let catalogue = call.app.node.catalogue();
-    match catalogue.node_at(uri.trim().trim_end_matches('/')).is_some() {
+    match call.app.node.has_member(&uri) {
         true => null(),
         false => Err(not_found("no node of the cluster is there; register it")),
     }
@@ -109,7 +111,7 @@ fn check_is_of_cluster(call: &Call) -> Result<(), ApiError> {
 
 async fn signed_node_url(call: &mut Call) -> Result<String, ApiError> {
     check_is_of_cluster(call)?;
-    let bytes = call.json_bytes().await?;
+    let bytes = call.json_bytes_within(BODY_BYTES_MAX).await?;
     let refuse = |code, text: String| Err(ApiError::new(code, text));
     let Some(verifier) = &call.app.signatures.verifier else {
         let text = "this call is signed with the cluster's secret, and the nodes have none: start them with --cluster-secret";
@@ -133,8 +135,4 @@ async fn signed_node_url(call: &mut Call) -> Result<String, ApiError> {
 
 fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
-}
-
-fn now_s() -> u64 {
-    now() as u64
 }
