@@ -192,7 +192,7 @@ impl Node {
     }
 
     /// The catalogue for listings, which go on while the metadata has no leader.
-    async fn listed_catalogue(&self) -> Result<Arc<Catalogue>, NodeError> {
+    pub(crate) async fn listed_catalogue(&self) -> Result<Arc<Catalogue>, NodeError> {
         if self.leader_silence.is_recent() {
             return Ok(self.metadata.catalogue());
         }

@@ -3,20 +3,26 @@
 //! `runtime` holds what all of it shares (stores, decoded chunks, Python workers, tasks, sessions); `catalogue` changes the
 //! metadata; `sync` turns a directory of shard files into a manifest. `iterations` begins one; a `session` makes batches
 //! ahead for one rank with a `maker::Maker`, which walks the plan (`plan_cache`), reads rows (`files`) and runs user code;
-//! `next` grants them and hands them out. Deliberately absent: the order of samples (`plan`), reading and encoding
+//! `next` grants them and hands them out. What was granted is in the dataset's group, on whatever nodes that is:
+//! `iteration_groups` is the way there, `request_queue` keeps a session's requests in order, `grants` knows which are this
+//! node's to deliver. `peer_calls` is what nodes ask each other besides. Deliberately absent: the order of samples (`plan`), reading and encoding
 //! (`feed`), JSON and HTTP (`server`).
 
 mod batch_cache;
 mod catalogue;
 mod files;
+mod grants;
+mod iteration_groups;
 mod iterations;
 mod made;
 mod maker;
 mod manifests;
 mod next;
+mod peer_calls;
 mod plan_cache;
 mod preprocess;
 mod preview;
+mod request_queue;
 mod results;
 mod runtime;
 mod session;

@@ -1,4 +1,4 @@
-//! The way to a group's thread, for calls and for threads that make batches.
+//! The way to a group's thread.
 
 use crate::driver::{Answer, Event};
 use crate::error::NodeError;
@@ -26,11 +26,6 @@ pub(crate) struct GroupClient {
 impl GroupClient {
     pub(crate) fn new(events: Sender<Event>) -> Self {
         Self { events }
-    }
-
-    /// For a node without a copy of the group.
-    pub(crate) fn closed() -> Self {
-        Self { events: crossbeam_channel::unbounded().0 }
     }
 
     pub(crate) fn send(&self, event: Event) -> Result<(), NodeError> {
@@ -79,44 +74,6 @@ impl GroupClient {
                 "the change may still happen; send it again with the same idempotency key to learn its outcome",
             )),
         }
-    }
-
-    /// Queues the return of a grant. There is always room: grants that are open are few.
-    pub(crate) fn send_return(&self, request: iterations::Request) -> Pending<GroupOutcome> {
-        let (answer, received) = oneshot::channel();
-        let request = Box::new(GroupRequest::Iterations(request));
-        // A group that has stopped drops the sender, which is its answer.
-        drop(self.events.send(Event::Propose { request_id: RequestId::NONE, request, answer }));
-        received
-    }
-
-    /// Queues a change of iterations.
-    pub(crate) fn send_iterations(
-        &self,
-        request_id: RequestId,
-        request: iterations::Request,
-    ) -> Result<Pending<GroupOutcome>, NodeError> {
-        self.send_request(request_id, GroupRequest::Iterations(request))
-    }
-
-    /// Changes iterations; durable on return.
-    pub(crate) async fn propose_iterations(
-        &self,
-        context: &CallContext,
-        request: iterations::Request,
-    ) -> Result<iterations::Outcome, NodeError> {
-        context.check()?;
-        let answer = self.send_iterations(context.request_id, request)?;
-        iterations_outcome(self.wait_for(context, answer).await?)
-    }
-
-    /// The same from a thread that may block. The group's thread always answers or goes.
-    pub(crate) fn propose_blocking(
-        &self,
-        request: iterations::Request,
-    ) -> Result<iterations::Outcome, NodeError> {
-        let answer = self.send_iterations(RequestId::NONE, request)?;
-        iterations_outcome(answer.blocking_recv().map_err(|_| NodeError::Stopping)??)
     }
 }
 

@@ -171,6 +171,11 @@ impl Membership {
         self.given_up.subscribe()
     }
 
+    /// Which part this process has in its cluster, once it has one.
+    pub(crate) fn part(&self) -> Option<Part> {
+        *self.part.borrow()
+    }
+
     /// Whether this is the only node of its cluster, or of none.
     pub(crate) fn is_alone(&self) -> bool {
         self.identity.seat.is_none() && self.metadata.catalogue().nodes().len() <= 1

@@ -9,8 +9,7 @@ use crate::copied;
 use crate::databases::LeaderSilence;
 use crate::datasets::DatasetRuntime;
 use crate::error::NodeError;
-use crate::group_client::GroupClient;
-use crate::groups::{GroupHost, LocalGroup, PeerCalls, Router};
+use crate::groups::{GroupHost, PeerCalls, Router};
 use crate::identity::{self, Identity};
 use crate::membership::{GroupLinks, Membership, Parts};
 use crate::options::{CallContext, NodeOptions};
@@ -21,7 +20,6 @@ use futures_util::future::BoxFuture;
 use lavandin_cluster::{Catalogue, Command, GroupSeed};
 use lavandin_consensus::{Metadata, MetadataOptions, Start};
 use lavandin_peer::{PeerIdentity, PeerServer, ServerOptions};
-use lavandin_plan::iterations::{IterationLimits, Iterations, IterationsReader};
 use lavandin_storage::{DataDirLock, Directory, LocalDirectory, create_folders};
 use lavandin_types::{GroupId, NodeId};
 use std::path::Path;
@@ -41,9 +39,6 @@ pub struct Node {
     pub(crate) groups: Arc<GroupHost>,
     pub(crate) membership: Arc<Membership>,
     pub(crate) router: Arc<Router>,
-    /// Of the group that has the iterations.
-    pub(crate) iterations: IterationsReader,
-    pub(crate) group: GroupClient,
     pub(crate) id_leases: IdLeases,
     pub(crate) place_clock: PlaceClock,
     pub(crate) datasets: Arc<DatasetRuntime>,
@@ -140,35 +135,23 @@ impl Node {
         let (membership, rebuilding) = Self::join(&options, &base)?;
         let Base { claimed: Claimed { identity, .. }, metadata, me, runtime, .. } = base;
         let groups = Arc::clone(&membership.groups);
-        let first = match Self::take_part(&options, &membership, &runtime).await {
-            Ok(first) => first,
-            Err(error) => {
-                // The first failure is the one to tell.
-                membership.stop();
-                drop(groups.shut_down().await);
-                return Err(error);
-            }
-        };
-        let (group, iterations) = match &first {
-            Some(first) => (first.client.clone(), first.iterations.clone()),
-            None => (GroupClient::closed(), Iterations::new(IterationLimits::default()).reader()),
-        };
-        let datasets = DatasetRuntime::open(
-            &options.datasets,
-            (&options.data_dir, options.threads),
-            group.clone(),
-            iterations.clone(),
-        )?;
+        if let Err(error) = Self::take_part(&options, &membership, &runtime).await {
+            // The first failure is the one to tell.
+            membership.stop();
+            drop(groups.shut_down().await);
+            return Err(error);
+        }
         let calls = PeerCalls::new(&membership.peers, &metadata);
         let router =
             Arc::new(Router::new(identity.node, metadata.clone(), Arc::clone(&groups), Arc::new(calls)));
         runtime.handle().spawn(keep_comparing(Arc::downgrade(&router)));
-        let door = Door::new(Arc::clone(&membership), Arc::clone(&router), rebuilding);
+        let datasets = Arc::new(DatasetRuntime::open(&options, &membership, &router)?);
+        let door = Door::new(Arc::clone(&membership), Arc::clone(&router), rebuilding, Arc::clone(&datasets));
         let ClusterSettings { trust, protocols, .. } = &options.cluster;
         let serving = ServerOptions { protocols: *protocols, ..ServerOptions::default() };
         let door = PeerServer::new(trust.clone(), me.subscribe(), Arc::new(door), serving);
         let node = Arc::new_cyclic(|me| Self {
-            datasets: Arc::new(datasets),
+            datasets,
             me: Weak::clone(me),
             options,
             identity,
@@ -176,8 +159,6 @@ impl Node {
             groups,
             membership,
             router,
-            iterations,
-            group,
             id_leases: IdLeases::default(),
             place_clock: PlaceClock::default(),
             door: Arc::new(door),
@@ -185,7 +166,7 @@ impl Node {
             leader_silence: LeaderSilence::default(),
             started: Instant::now(),
         });
-        match node.catch_up(first.as_deref()).await {
+        match node.catch_up().await {
             Ok(()) => Ok(node),
             Err(error) => {
                 drop(node.shutdown().await);
@@ -224,40 +205,39 @@ impl Node {
         Ok((Arc::new(membership), rebuilding))
     }
 
-    /// A node of its own has its copies when this returns; the others' follow. The copy of the first group, if it is here.
+    /// A node of its own has its copies when this returns; the others' follow.
     async fn take_part(
         options: &NodeOptions,
         membership: &Arc<Membership>,
         runtime: &Runtime,
-    ) -> Result<Option<Arc<LocalGroup>>, NodeError> {
+    ) -> Result<(), NodeError> {
         if !membership.is_alone() {
             membership.start(&runtime.handle());
-            return Ok(None);
+            return Ok(());
         }
         membership.take_part().await?;
         membership.follow_catalogue().await?;
         membership.start(&runtime.handle());
-        let first = membership.groups.get(FIRST_GROUP);
         if membership.metadata.catalogue().cluster().is_some() {
             let context = CallContext::new(options.request_timeout);
             for group in membership.groups.all() {
                 group.wait_until_primary(&context).await?;
             }
         }
-        Ok(first)
+        Ok(())
     }
 
     /// Does what a crash left undone between the catalogue and the logs.
-    async fn catch_up(&self, first: Option<&LocalGroup>) -> Result<(), NodeError> {
-        let Some(first) = first.filter(|_| self.metadata.catalogue().cluster().is_some()) else {
+    async fn catch_up(&self) -> Result<(), NodeError> {
+        if !self.membership.is_alone() || self.metadata.catalogue().cluster().is_none() {
             return Ok(());
-        };
+        }
         let context = CallContext::new(self.options.request_timeout);
         self.add_groups(&context).await?;
         for group in self.groups.all() {
             group.align(&context).await?;
         }
-        first.return_grants(&context).await
+        Ok(())
     }
 
     /// Adds groups to the cluster until it has as many as this node was told to begin with. They are for collections
@@ -310,7 +290,7 @@ impl Node {
     pub fn shutdown(&self) -> BoxFuture<'_, Result<(), NodeError>> {
         Box::pin(async move {
             self.groups.board.cancel.store(true, Ordering::Release);
-            self.datasets.stop();
+            self.datasets.stop().await;
             self.membership.stop();
             let result = self.groups.shut_down().await;
             self.metadata.shutdown().await;

@@ -46,6 +46,8 @@ pub(crate) mod method {
     pub(crate) const GROUP_CALL: u16 = 4;
     /// Pieces of a snapshot.
     pub(crate) const SNAPSHOT: u16 = 5;
+    /// See `DatasetRequest`.
+    pub(crate) const DATASETS: u16 = 6;
 }
 
 /// The way to other nodes.
@@ -86,7 +88,7 @@ impl Peers {
     ) -> Result<Bytes, CallError> {
         let (pool, class) = match method {
             method::METADATA | method::CONTROL => (&self.pool, Class::Control),
-            method::GROUP_CALL => (&self.requests, Class::Requests),
+            method::GROUP_CALL | method::DATASETS => (&self.requests, Class::Requests),
             _ => (&self.pool, Class::Bulk),
         };
         let target = Target { address: host_and_port(uri).to_owned(), node };

@@ -32,10 +32,13 @@ mod join;
 mod limits;
 mod machine;
 mod op;
+mod outline;
+mod owner;
 mod pending;
 mod places;
 mod prepare;
 mod progress;
+mod question;
 mod rank;
 mod reader;
 mod request;
@@ -44,14 +47,18 @@ mod state;
 mod walk;
 
 pub use definition::{Definition, ShardsetVersion};
-pub use error::Rejection;
+pub use error::{Contested, Rejection};
 pub use limits::IterationLimits;
 pub use machine::{Iterations, OpenGrant};
+pub use outline::{IterationInfo, Outline};
+pub use owner::Owner;
 pub use places::{Place, Places};
 pub use progress::{IN_PROGRESS_LISTED_MAX, InProgress, Progress};
-pub use reader::{IterationInfo, IterationsReader, RankStatus};
+pub use question::{Question, Reply};
+pub use rank::Taken;
+pub use reader::{IterationsReader, RankStatus};
 pub use request::{Create, Grant, Join, Outcome, Request};
-pub use walk::{Position, Sample, Step, Walk};
+pub use walk::{Found, Look, Sample, Step, Walk};
 
 #[cfg(test)]
 mod tests;

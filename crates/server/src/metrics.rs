@@ -204,10 +204,11 @@ fn of_node(text: &mut Text, app: &App) {
 }
 
 fn of_datasets(text: &mut Text, app: &App) {
-    let datasets = app.node.datasets();
-    let shardsets = || datasets.iter().flat_map(|dataset| &dataset.shardsets);
+    let catalogue = app.node.catalogue();
+    let datasets = || catalogue.datasets();
+    let shardsets = || datasets().flat_map(|dataset| &dataset.shardsets);
     let manifests = || shardsets().filter_map(|shardset| shardset.manifest);
-    text.gauge("datasets_total", "Datasets", datasets.len() as u64);
+    text.gauge("datasets_total", "Datasets", datasets().len() as u64);
     text.gauge("shardsets_total", "Shardsets", shardsets().count() as u64);
     let files: u64 = manifests().map(|manifest| u64::from(manifest.shard_count)).sum();
     text.gauge("shard_files_total", "Shard files that syncs have found", files);
@@ -215,8 +216,8 @@ fn of_datasets(text: &mut Text, app: &App) {
     text.gauge("shard_file_rows_total", "Rows of these files", rows);
     text.gauge(
         "iterations_total",
-        "Iterations that are kept, finished ones too",
-        app.node.iterations(None).len() as u64,
+        "Iterations that are kept in the groups which this node leads, finished ones too",
+        app.node.iterations_led() as u64,
     );
     let tasks = app.node.tasks();
     let ended =

@@ -51,19 +51,25 @@ pub(crate) fn random() -> Result<[u8; 20], NodeError> {
 }
 
 impl Node {
-    /// All datasets, newest first.
-    pub fn datasets(&self) -> Vec<Arc<DatasetInfo>> {
-        let mut all: Vec<_> = self.metadata.catalogue().datasets().cloned().collect();
+    /// All datasets, newest first, with every change that had ended before, through whatever node it was made, as long as
+    /// the metadata has a leader; the same of what follows.
+    pub async fn datasets(&self) -> Result<Vec<Arc<DatasetInfo>>, NodeError> {
+        let mut all: Vec<_> = self.listed_catalogue().await?.datasets().cloned().collect();
         all.sort_by_key(|dataset| std::cmp::Reverse((dataset.created_at_s, dataset.id)));
-        all
+        Ok(all)
     }
 
-    pub fn dataset(&self, id: DatasetId) -> Result<Arc<DatasetInfo>, NodeError> {
+    pub async fn dataset(&self, id: DatasetId) -> Result<Arc<DatasetInfo>, NodeError> {
+        Ok(Arc::clone(self.listed_catalogue().await?.dataset(id)?))
+    }
+
+    pub async fn dataset_by_name(&self, name: &str) -> Result<Arc<DatasetInfo>, NodeError> {
+        Ok(Arc::clone(self.listed_catalogue().await?.dataset_by_name(name)?))
+    }
+
+    /// As far as this node knows without asking.
+    pub(crate) fn known_dataset(&self, id: DatasetId) -> Result<Arc<DatasetInfo>, NodeError> {
         Ok(Arc::clone(self.metadata.catalogue().dataset(id)?))
-    }
-
-    pub fn dataset_by_name(&self, name: &str) -> Result<Arc<DatasetInfo>, NodeError> {
-        Ok(Arc::clone(self.metadata.catalogue().dataset_by_name(name)?))
     }
 
     pub async fn create_dataset(

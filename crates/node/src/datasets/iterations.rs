@@ -89,6 +89,8 @@ pub struct IterationInfo {
     pub total: u64,
     pub created_ms: u64,
     pub options: IterationOptions,
+    /// The main one first.
+    pub shardsets: Vec<ShardsetId>,
 }
 
 /// How far an iteration is.
@@ -111,22 +113,44 @@ pub(crate) struct Settings {
 
 impl Node {
     /// All iterations, or those of a dataset; newest first.
-    pub fn iterations(&self, dataset: Option<DatasetId>) -> Vec<IterationInfo> {
-        self.iterations.list(dataset).iter().map(described).collect()
+    pub async fn iterations(
+        &self,
+        context: &CallContext,
+        dataset: Option<DatasetId>,
+    ) -> Result<Vec<IterationInfo>, NodeError> {
+        let groups = &self.datasets.iterations;
+        let infos = match dataset {
+            None => groups.list_all(context).await?,
+            Some(id) => match self.dataset(id).await {
+                Ok(info) => groups.list(context, info.group, dataset).await?,
+                // An unknown dataset has none.
+                Err(NodeError::Catalogue(_) | NodeError::DatasetNotFound) => Vec::new(),
+                Err(error) => return Err(error),
+            },
+        };
+        Ok(infos.iter().map(described).collect())
     }
 
-    pub fn iteration(&self, id: IterationId) -> Result<IterationInfo, NodeError> {
-        self.iterations.info(id).as_ref().map(described).ok_or(NodeError::IterationNotFound(id))
+    pub async fn iteration(
+        &self,
+        context: &CallContext,
+        id: IterationId,
+    ) -> Result<IterationInfo, NodeError> {
+        self.datasets.iterations.info(context, id).await.as_ref().map(described).map_err(Clone::clone)
     }
 
-    /// The shardsets of an iteration, the main one first.
-    pub fn iteration_shardsets(&self, id: IterationId) -> Result<Vec<ShardsetId>, NodeError> {
-        let info = self.iterations.info(id).ok_or(NodeError::IterationNotFound(id))?;
-        Ok(info.definition.shardsets.iter().map(|used| used.shardset).collect())
+    /// How many iterations the groups have that this node leads.
+    pub fn iterations_led(&self) -> usize {
+        let led = self.groups.all().into_iter().filter(|group| group.check_primary().is_ok());
+        led.map(|group| group.iterations.list(None).len()).sum()
     }
 
-    pub fn progress(&self, id: IterationId) -> Result<IterationProgress, NodeError> {
-        let progress = self.iterations.progress(id).ok_or(NodeError::IterationNotFound(id))?;
+    pub async fn progress(
+        &self,
+        context: &CallContext,
+        id: IterationId,
+    ) -> Result<IterationProgress, NodeError> {
+        let progress = self.datasets.iterations.progress(context, id).await?;
         let Progress { total, current, completed, filtered, failed, listed, .. } = progress;
         Ok(IterationProgress { total, current, in_progress: listed, completed, filtered, failed })
     }
@@ -142,18 +166,23 @@ impl Node {
             let text = format!("{} indices in one call; the limit is {COMPLETE_MAX}", indices.len());
             return Err(NodeError::Refused(text));
         }
-        let indices = self.iterations.completable(iteration, &indices)?;
-        if indices.is_empty() {
-            return Ok(());
-        }
-        let request = Request::Complete { iteration, indices };
-        self.group.propose_iterations(context, request).await.map(drop)
+        self.change_iteration(context, iteration, Request::Complete { iteration, indices }).await
+    }
+
+    async fn change_iteration(
+        &self,
+        context: &CallContext,
+        iteration: IterationId,
+        request: Request,
+    ) -> Result<(), NodeError> {
+        let groups = &self.datasets.iterations;
+        let home = groups.home(context, iteration).await?;
+        groups.propose(context, home, request).await.map(drop)
     }
 
     /// What is in progress will be handed out again, in the old order; durable on return.
     pub async fn pushback(&self, context: &CallContext, iteration: IterationId) -> Result<(), NodeError> {
-        self.iteration(iteration)?;
-        self.group.propose_iterations(context, Request::Pushback { iteration }).await?;
+        self.change_iteration(context, iteration, Request::Pushback { iteration }).await?;
         self.datasets.restart_sessions(iteration);
         Ok(())
     }
@@ -166,7 +195,7 @@ impl Node {
     ) -> Result<IterationInfo, NodeError> {
         self.check_functions(context, &request.options).await?;
         let id: DatasetId = request.dataset.parse().map_err(|_| NodeError::DatasetNotFound)?;
-        let dataset = self.dataset(id)?;
+        let dataset = self.dataset(id).await?;
         let chosen = chosen(&dataset, &request.shardsets)?;
         self.await_syncs(context, &chosen).await?;
         let (dataset, pins) = self.pinned_dataset(context, id, &chosen)?;
@@ -195,8 +224,12 @@ impl Node {
             },
             now_ms,
         };
-        match self.group.propose_iterations(context, Request::Create(Box::new(create))).await {
-            Ok(Outcome::Iteration { id, .. }) => self.iteration(id),
+        let groups = &self.datasets.iterations;
+        match groups.propose(context, dataset.group, Request::Create(Box::new(create))).await {
+            Ok(Outcome::Iteration { id, .. }) => {
+                groups.note_home(id, dataset.group);
+                self.iteration(context, id).await
+            }
             Ok(Outcome::Count(_)) => Err(NodeError::Internal("the group answered another request")),
             Err(error) => {
                 if matches!(error, NodeError::OutcomeUnknown { .. } | NodeError::Deadline(_)) {
@@ -221,10 +254,10 @@ impl Node {
         };
         loop {
             context.check()?;
-            let dataset = self.dataset(id)?;
+            let dataset = self.known_dataset(id)?;
             let manifests = named(&dataset);
             let pins = self.datasets.manifests.pin(manifests.clone());
-            let dataset = self.dataset(id)?;
+            let dataset = self.known_dataset(id)?;
             // Else a sync came between, which may have begun to remove what it replaced.
             if named(&dataset) == manifests {
                 return Ok((dataset, pins));
@@ -262,8 +295,8 @@ impl Node {
 
 impl DatasetRuntime {
     /// The settings of an iteration.
-    pub(crate) fn settings(info: &iterations::IterationInfo) -> Settings {
-        let text = info.definition.settings.as_deref().unwrap_or("{}");
+    pub(crate) fn settings(definition: &Definition) -> Settings {
+        let text = definition.settings.as_deref().unwrap_or("{}");
         // Written by `definition`; a later version's would be read as far as it is known.
         serde_json::from_str(text).unwrap_or_default()
     }
@@ -273,9 +306,10 @@ fn described(info: &iterations::IterationInfo) -> IterationInfo {
     IterationInfo {
         id: info.id,
         dataset: info.dataset,
-        total: info.rows.total(),
+        total: info.total,
         created_ms: info.created_ms,
-        options: DatasetRuntime::settings(info).options,
+        options: DatasetRuntime::settings(&info.definition).options,
+        shardsets: info.definition.shardsets.iter().map(|used| used.shardset).collect(),
     }
 }
 

@@ -15,7 +15,7 @@ use lavandin_feed::cache::held_bytes;
 use lavandin_feed::ipc::{self, BlobForm, StreamFormat};
 use lavandin_feed::lavender::{self, Layout, ListForm, Source as Item, Tail};
 use lavandin_feed::python::{BatchReply, Entry};
-use lavandin_plan::iterations::{Grant, Places};
+use lavandin_plan::iterations::{Grant, Owner, Places};
 use lavandin_types::IterationId;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -173,7 +173,12 @@ impl Made {
     }
 
     /// What the log is to say of it.
-    pub(crate) fn grant(&mut self, session: &Session, iteration: IterationId, rank: u32) -> Grant {
+    pub(crate) fn grant(
+        &mut self,
+        session: &Session,
+        (iteration, rank): (IterationId, u32),
+        owner: Owner,
+    ) -> Grant {
         Grant {
             iteration,
             rank,
@@ -184,6 +189,7 @@ impl Made {
             failed: std::mem::take(&mut self.failed),
             delivered: session.delivered.take(),
             now_ms: unix_ms(),
+            owner,
         }
     }
 

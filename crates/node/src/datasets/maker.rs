@@ -18,7 +18,7 @@ use crate::error::NodeError;
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use lavandin_cluster::DatasetInfo;
-use lavandin_plan::iterations::{IterationInfo, Places, Rejection, Request, Sample, Step as WalkStep, Walk};
+use lavandin_plan::iterations::{Outline, Places, Rejection, Request, Sample, Step as WalkStep, Walk};
 use lavandin_types::IterationId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -51,7 +51,7 @@ struct Row {
 /// What a plan is made of.
 pub(crate) struct Source {
     pub(crate) dataset: Arc<DatasetInfo>,
-    pub(crate) info: IterationInfo,
+    pub(crate) outline: Arc<Outline>,
 }
 
 pub(crate) struct Maker {
@@ -73,6 +73,8 @@ pub(crate) struct Maker {
     failures: VecDeque<(Places, String)>,
     /// The walk is at its end.
     exhausted: bool,
+    /// What earlier sessions of the rank left behind is seen to.
+    settled: bool,
 }
 
 impl Maker {
@@ -96,6 +98,7 @@ impl Maker {
             filtered: Places::new(),
             failures: VecDeque::new(),
             exhausted: false,
+            settled: false,
         }
     }
 
@@ -122,7 +125,7 @@ impl Maker {
             return Ok(Arc::clone(plan));
         }
         let (runtime, source) = (&self.runtime, &self.source);
-        let open = || IterationPlan::open(runtime, &source.dataset, source.info.clone());
+        let open = || IterationPlan::open(runtime, &source.dataset, Arc::clone(&source.outline));
         let plan = runtime.plan(self.iteration, open)?;
         self.plan = Some(Arc::clone(&plan));
         Ok(plan)
@@ -174,12 +177,13 @@ impl Maker {
             true => plan.batch_size().clamp(256, SELECTED_MAX),
             false => plan.batch_size() - self.buckets.first().map_or(0, |(_, rows)| rows.len()),
         };
+        let iterations = Arc::clone(&self.runtime.iterations);
         while samples.len() < wanted {
             let walk = match &mut self.walk {
                 Some(walk) => walk,
                 None => self.begin()?,
             };
-            match walk.step() {
+            match walk.step(|look| iterations.look_blocking(look))? {
                 WalkStep::Sample(sample) => samples.push(sample),
                 WalkStep::Stale => {
                     self.restart();
@@ -203,14 +207,27 @@ impl Maker {
     }
 
     fn begin(&mut self) -> Result<&mut Walk, NodeError> {
-        let walk = self.runtime.iterations.walk(self.iteration, self.rank, None)?;
+        let (iteration, rank, runtime) = (self.iteration, self.rank, Arc::clone(&self.runtime));
+        let status = runtime.handle.block_on(async {
+            let (groups, context) = (&runtime.iterations, runtime.iterations.context());
+            let status = groups.rank(&context, iteration, rank).await?;
+            if self.settled || status.open.is_empty() {
+                return Ok(status);
+            }
+            match runtime.grants.settle((groups, &runtime.peers), (iteration, rank), &status.open).await? {
+                true => groups.rank(&context, iteration, rank).await,
+                false => Ok::<_, NodeError>(status),
+            }
+        })?;
+        self.settled = true;
+        let walk = Walk::new(Arc::clone(&self.source.outline), rank, &status)?;
         self.number = walk.number();
         Ok(self.walk.insert(walk))
     }
 
     fn take_block(&self, group: u32, block: u32) -> Result<(), NodeError> {
         let request = Request::TakeBlock { iteration: self.iteration, group, block };
-        match self.runtime.group.propose_blocking(request) {
+        match self.runtime.iterations.propose_blocking(self.iteration, request) {
             // Another rank was faster, or another walk of this one: the next look tells.
             Ok(_)
             | Err(NodeError::Iteration(Rejection::Conflict { .. } | Rejection::NoMoreBlocks { .. })) => {

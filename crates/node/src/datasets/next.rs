@@ -2,22 +2,23 @@
 
 use crate::datasets::made::{self, Made, Wishes};
 use crate::datasets::maker::{Maker, Source};
+use crate::datasets::request_queue::{Pending, RequestQueue};
 use crate::datasets::runtime::DatasetRuntime;
 use crate::datasets::session::{Next, Session};
 use crate::error::NodeError;
-use crate::group_client::{GroupClient, Pending, iterations_outcome};
-use crate::group_state::GroupOutcome;
 use crate::node::Node;
 use crate::options::CallContext;
 use bytes::Bytes;
-use lavandin_plan::iterations::{Rejection, Request};
-use lavandin_types::{IterationId, RequestId};
+use lavandin_plan::iterations::{Outcome, Rejection, Request};
+use lavandin_types::IterationId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Deliveries are logged with the rank's next grant, or after this long without one.
 const DELIVERY_PAUSE: Duration = Duration::from_millis(100);
+/// How often that is tried while the group does not answer; a try takes long by itself.
+const DELIVERY_TRIES: u32 = 20;
 /// Batches for one answer are taken up to this many bytes.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
 /// How often a call starts over because what was ready is no longer what comes next.
@@ -107,22 +108,48 @@ impl Delivered {
         !std::mem::replace(&mut state.flushing, true)
     }
 
-    /// Queues their logging. What cannot be queued is as if the answer were in doubt, which is safe.
-    pub(crate) fn flush(&self, group: &GroupClient, iteration: IterationId) {
-        let grants = {
-            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            state.flushing = false;
-            std::mem::take(&mut state.grants)
-        };
-        if !grants.is_empty() {
-            drop(group.send_iterations(RequestId::NONE, Request::Delivered { iteration, grants }));
+    /// What was not logged with a grant after all.
+    fn put_back(&self, grants: Vec<(u32, u64)>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).grants.extend(grants);
+    }
+
+    fn take_to_flush(&self) -> Vec<(u32, u64)> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let grants = std::mem::take(&mut state.grants);
+        state.flushing = !grants.is_empty();
+        grants
+    }
+}
+
+impl Session {
+    /// Logs deliveries until there are none left to log.
+    pub(crate) async fn flush(&self, runtime: &DatasetRuntime, iteration: IterationId) {
+        for _ in 0..DELIVERY_TRIES {
+            let grants = self.delivered.take_to_flush();
+            if grants.is_empty() {
+                return;
+            }
+            let request = Request::Delivered { iteration, grants: grants.clone() };
+            match self.queue.send_always(request).await {
+                Ok(Ok(_) | Err(NodeError::Iteration(_))) => runtime.grants.release(iteration, &grants),
+                Ok(Err(_)) => {
+                    self.delivered.put_back(grants);
+                    tokio::time::sleep(DELIVERY_PAUSE).await;
+                }
+                Err(_) => return,
+            }
         }
+        // As if the answers were in doubt, which is safe.
+        let left = self.delivered.take_to_flush();
+        runtime.grants.release(iteration, &left);
+        drop(self.delivered.take_to_flush());
     }
 }
 
 impl Delivery {
     fn new(node: &Node, session: &Arc<Session>, (iteration, rank): (IterationId, u32), number: u64) -> Self {
         let (runtime, session) = (Arc::clone(&node.datasets), Arc::clone(session));
+        runtime.grants.hold((iteration, rank, number));
         Self { open: Some(OpenDelivery { runtime, session, iteration, rank, numbers: vec![number] }) }
     }
 
@@ -137,7 +164,10 @@ impl Delivery {
 
     /// There is no grant after all.
     fn forget(mut self) {
-        self.open = None;
+        if let Some(OpenDelivery { runtime, iteration, rank, numbers, .. }) = self.open.take() {
+            let none: Vec<_> = numbers.into_iter().map(|number| (rank, number)).collect();
+            runtime.grants.release(iteration, &none);
+        }
     }
 
     /// The answer has left whole.
@@ -153,7 +183,7 @@ impl Delivery {
 impl OpenDelivery {
     async fn flush_later(self) {
         tokio::time::sleep(DELIVERY_PAUSE).await;
-        self.session.delivered.flush(&self.runtime.group, self.iteration);
+        self.session.flush(&self.runtime, self.iteration).await;
     }
 }
 
@@ -163,13 +193,16 @@ impl Drop for Delivery {
         let OpenDelivery { runtime, session, iteration, rank, numbers } = open;
         session.lock().begin_return();
         runtime.counters.returned.fetch_add(numbers.len() as u64, Ordering::Relaxed);
-        let give_back = |number| runtime.group.send_return(Request::Return { iteration, rank, number });
-        let answers: Vec<_> = numbers.into_iter().rev().map(give_back).collect();
-        runtime.handle.spawn(async move {
+        let give_back =
+            |number: &u64| session.queue.send_always(Request::Return { iteration, rank, number: *number });
+        let answers: Vec<_> = numbers.iter().rev().map(give_back).collect();
+        runtime.handle.clone().spawn(async move {
             for answer in answers {
-                // A group that has stopped returns open grants when it starts.
+                // What could not be returned is by the rank's next session, or by the group's primary.
                 drop(answer.await);
             }
+            let returned: Vec<_> = numbers.into_iter().map(|number| (rank, number)).collect();
+            runtime.grants.release(iteration, &returned);
             session.end_return();
         });
     }
@@ -179,8 +212,10 @@ impl Drop for Delivery {
 struct Granting {
     made: Made,
     generation: u64,
-    answer: Pending<GroupOutcome>,
+    answer: Pending,
     delivery: Delivery,
+    /// Deliveries that are logged with it.
+    delivered: Vec<(u32, u64)>,
 }
 
 impl Node {
@@ -193,7 +228,7 @@ impl Node {
         options: NextOptions,
     ) -> Result<NextOutcome, NodeError> {
         for _ in 0..ATTEMPTS_MAX {
-            let session = self.session(iteration, rank, options)?;
+            let session = self.session(context, (iteration, rank), options).await?;
             match self.try_next(context, &session, (iteration, rank), options).await {
                 // Something came back, or another call was faster.
                 Err(NodeError::Iteration(Rejection::Conflict { .. } | Rejection::AlreadyTaken { .. })) => {}
@@ -221,31 +256,47 @@ impl Node {
     }
 
     /// The session of a rank, which is made on its first call.
-    fn session(
+    async fn session(
         &self,
-        iteration: IterationId,
-        rank: u32,
+        context: &CallContext,
+        (iteration, rank): (IterationId, u32),
         options: NextOptions,
     ) -> Result<Arc<Session>, NodeError> {
-        let runtime = &self.datasets;
-        let session = runtime.session((iteration, rank), || {
-            let info = self.iterations.info(iteration).ok_or(NodeError::IterationNotFound(iteration))?;
-            if info.definition.group_of(rank).is_none() {
-                return Err(Rejection::UnknownRank(rank).into());
-            }
-            let dataset = self.dataset(info.dataset)?;
-            let wishes = Arc::new(Wishes::default());
-            let source = Source { dataset, info };
-            let maker = Maker::new(Arc::clone(runtime), source, (iteration, rank), Arc::clone(&wishes));
-            let ready_bytes = Arc::clone(&runtime.ready_bytes);
-            Ok(Session::new(Box::new(maker), wishes, ready_bytes, runtime.session_limits))
-        })?;
+        let session = match self.datasets.session((iteration, rank)) {
+            Some(session) => session,
+            None => self.new_session(context, (iteration, rank)).await?,
+        };
         if session.wishes.set(options) {
             let mut guard = session.lock();
             let generation = guard.generation();
             guard.reset(generation);
         }
         Ok(session)
+    }
+
+    async fn new_session(
+        &self,
+        context: &CallContext,
+        (iteration, rank): (IterationId, u32),
+    ) -> Result<Arc<Session>, NodeError> {
+        let runtime = &self.datasets;
+        let outline = match runtime.known_outline(iteration) {
+            Some(known) => known,
+            None => runtime.iterations.outline(context, iteration).await?,
+        };
+        if outline.definition.group_of(rank).is_none() {
+            return Err(Rejection::UnknownRank(rank).into());
+        }
+        let dataset = self.dataset(outline.dataset).await?;
+        let home = runtime.iterations.home(context, iteration).await?;
+        let queue = RequestQueue::new(Arc::clone(&runtime.iterations), home);
+        let wishes = Arc::new(Wishes::default());
+        let of = dataset.id;
+        let source = Source { dataset, outline };
+        let maker = Maker::new(Arc::clone(runtime), source, (iteration, rank), Arc::clone(&wishes));
+        let ready_bytes = Arc::clone(&runtime.ready_bytes);
+        let made = Session::new((Box::new(maker), of), queue, wishes, ready_bytes, runtime.session_limits);
+        Ok(runtime.keep_session((iteration, rank), made))
     }
 
     async fn try_next(
@@ -264,7 +315,7 @@ impl Node {
                     return Err(error);
                 }
             };
-            let granted = self.granted(context, session, granting).await?;
+            let granted = self.granted(context, (session, iteration), granting).await?;
             let counters = &self.datasets.counters;
             if let Some(failure) = granted.iter().find_map(|(made, _)| Some((made.failure()?, made.number))) {
                 let (message, current) = failure;
@@ -283,16 +334,19 @@ impl Node {
     async fn granted(
         &self,
         context: &CallContext,
-        session: &Arc<Session>,
+        (session, iteration): (&Arc<Session>, IterationId),
         granting: Vec<Granting>,
     ) -> Result<Vec<(Made, Delivery)>, NodeError> {
         let mut failed = None;
         let mut granted = Vec::with_capacity(granting.len());
-        for Granting { made, generation, answer, delivery } in granting {
-            let outcome = self.group.wait_for(context, answer).await.and_then(iterations_outcome);
-            match outcome {
-                Ok(_) => granted.push((made, delivery)),
+        for Granting { made, generation, answer, delivery, delivered } in granting {
+            match wait_for(context, answer).await {
+                Ok(_) => {
+                    self.datasets.grants.release(iteration, &delivered);
+                    granted.push((made, delivery));
+                }
                 Err(error) => {
+                    session.delivered.put_back(delivered);
                     if matches!(error, NodeError::Iteration(_)) {
                         delivery.forget();
                     }
@@ -356,14 +410,23 @@ impl Node {
         }
         let next = match guard.take() {
             Next::Batch((mut made, generation)) => {
-                let request = Request::Grant(Box::new(made.grant(session, iteration, rank)));
-                let answer = self.group.send_iterations(RequestId::NONE, request);
-                let answer = answer.inspect_err(|_| guard.reset(generation))?;
+                let owner = self.datasets.grants.owner().inspect_err(|_| guard.reset(generation))?;
+                let grant = made.grant(session, (iteration, rank), owner);
+                let delivered = grant.delivered.clone();
                 let delivery = match made.failure().is_some() || made.is_rest() {
                     true => Delivery::default(),
                     false => Delivery::new(self, session, (iteration, rank), made.number),
                 };
-                Next::Batch(Granting { made, generation, answer, delivery })
+                let answer = match session.queue.send(Request::Grant(Box::new(grant))) {
+                    Ok(answer) => answer,
+                    Err(error) => {
+                        guard.reset(generation);
+                        session.delivered.put_back(delivered);
+                        delivery.forget();
+                        return Err(error);
+                    }
+                };
+                Next::Batch(Granting { made, generation, answer, delivery, delivered })
             }
             Next::End => Next::End,
             Next::Broken(error) => Next::Broken(error),
@@ -372,6 +435,15 @@ impl Node {
         };
         guard.keep_producing(session);
         Ok(next)
+    }
+}
+
+/// What was queued came to; it may still happen after the deadline.
+async fn wait_for(context: &CallContext, answer: Pending) -> Result<Outcome, NodeError> {
+    match tokio::time::timeout_at(context.deadline.into(), answer).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_)) => Err(NodeError::Stopping),
+        Err(_) => Err(NodeError::Deadline("the batch goes back to its rank; ask again")),
     }
 }
 

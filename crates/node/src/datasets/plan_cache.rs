@@ -15,15 +15,15 @@ use lavandin_feed::manifest::{Manifest, ShardFile};
 use lavandin_feed::python::Call;
 use lavandin_feed::rows::{JoinPlan, JoinedColumns, NullAs, Place};
 use lavandin_feed::uid_index::UidIndex;
-use lavandin_plan::iterations::IterationInfo;
+use lavandin_plan::iterations::Outline;
 use sha2::{Digest, Sha256};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Files that are tried for their columns' types.
 const SCHEMA_FILES_MAX: usize = 8;
 
 pub(crate) struct IterationPlan {
-    info: IterationInfo,
+    outline: Arc<Outline>,
     settings: Settings,
     uid_column: String,
     main: PlanShardset,
@@ -135,11 +135,11 @@ impl IterationPlan {
     pub(crate) fn open(
         runtime: &DatasetRuntime,
         dataset: &DatasetInfo,
-        info: IterationInfo,
+        outline: Arc<Outline>,
     ) -> Result<Self, NodeError> {
-        let settings = DatasetRuntime::settings(&info);
+        let settings = DatasetRuntime::settings(&outline.definition);
         let mut shardsets = Vec::new();
-        for used in &info.definition.shardsets {
+        for used in &outline.definition.shardsets {
             let manifest =
                 runtime.manifests.load(used.shardset, used.manifest_version, used.manifest_hash)?;
             shardsets.push((PlanShardset::new(runtime, &manifest)?, manifest.columns.clone()));
@@ -167,14 +167,18 @@ impl IterationPlan {
             categorizer: options.categorizer.as_ref().map(call),
             collater: options.collater.as_ref().map(call),
             preprocessors: calls(&options.preprocessors),
-            work_hash: work_hash(&info, options)?,
-            info,
+            work_hash: work_hash(&outline, options)?,
+            outline,
             settings,
             uid_column,
             main,
             joined,
             columns,
         })
+    }
+
+    pub(crate) fn outline(&self) -> &Arc<Outline> {
+        &self.outline
     }
 
     pub(crate) fn main(&self) -> &PlanShardset {
@@ -211,15 +215,15 @@ impl IterationPlan {
 
     /// Samples of a batch; 1 for single samples.
     pub(crate) fn batch_size(&self) -> usize {
-        self.info.definition.batch_size.max(1) as usize
+        self.outline.definition.batch_size.max(1) as usize
     }
 
     pub(crate) fn is_single(&self) -> bool {
-        self.info.definition.batch_size == 0
+        self.outline.definition.batch_size == 0
     }
 
     pub(crate) fn drop_last(&self) -> bool {
-        self.info.definition.drop_last
+        self.outline.definition.drop_last
     }
 
     /// Whether samples are left out or sorted before they make a batch.
@@ -230,9 +234,9 @@ impl IterationPlan {
     /// Whether blocks may be taken before somebody waits for them: only if no other rank would miss them. Where nobody
     /// said how many ranks there are, those that have come so far count.
     pub(crate) fn takes_ahead(&self, runtime: &DatasetRuntime) -> bool {
-        let come = || runtime.iterations.rank_count(self.info.id) <= 1;
+        let come = || runtime.iterations.rank_count_blocking(self.outline.id).is_ok_and(|come| come <= 1);
         self.settings.world_size.map_or_else(come, |ranks| ranks <= 1)
-            && self.info.definition.replication_groups.is_none()
+            && self.outline.definition.replication_groups.is_none()
     }
 
     /// A hash of the data and of what user code is to do with it.
@@ -247,14 +251,14 @@ impl IterationPlan {
 
     /// Where a sample of the dataset is.
     pub(crate) fn place(&self, index: u64) -> Option<Place> {
-        let (shard, row) = self.info.rows.locate(index)?;
+        let (shard, row) = self.outline.rows.locate(index)?;
         self.main.files.get(shard as usize)?.place(shard, row)
     }
 }
 
-fn work_hash(info: &IterationInfo, options: &IterationOptions) -> Result<[u8; 32], NodeError> {
+fn work_hash(outline: &Outline, options: &IterationOptions) -> Result<[u8; 32], NodeError> {
     let mut hash = Sha256::new();
-    for used in &info.definition.shardsets {
+    for used in &outline.definition.shardsets {
         hash.update(used.shardset.to_bytes());
         hash.update(used.manifest_hash.to_le_bytes());
     }

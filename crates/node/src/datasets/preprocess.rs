@@ -55,7 +55,7 @@ impl Node {
         if request.batch_size == 0 {
             return Err(refused("Batch size must be greater than 0"));
         }
-        let info = self.dataset(dataset)?;
+        let info = self.dataset(dataset).await?;
         let options = IterationOptions {
             collater: request.collater.clone(),
             preprocessors: request.preprocessors.clone(),
@@ -64,7 +64,7 @@ impl Node {
         self.check_preprocessing(context, &options).await?;
         let chosen = checks::chosen(&info, request.shardsets.as_deref().unwrap_or_default())?;
         self.await_syncs(context, &chosen).await?;
-        let info = self.dataset(dataset)?;
+        let info = self.dataset(dataset).await?;
         if info.uid_column().is_none() {
             return Err(refused("Dataset has no uid column"));
         }

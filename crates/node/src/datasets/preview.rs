@@ -69,8 +69,13 @@ impl Previews {
 
 impl Node {
     /// Begins to read some samples; the id to ask for them with.
-    pub fn create_preview(&self, dataset: DatasetId, offset: u64, limit: u64) -> Result<String, NodeError> {
-        let info = self.dataset(dataset)?;
+    pub async fn create_preview(
+        &self,
+        dataset: DatasetId,
+        offset: u64,
+        limit: u64,
+    ) -> Result<String, NodeError> {
+        let info = self.dataset(dataset).await?;
         if limit > SAMPLES_MAX {
             let text = format!("limit is {limit}, and a preview has {SAMPLES_MAX} samples at most");
             return Err(NodeError::Refused(text));

@@ -1,27 +1,37 @@
 //! What the dataset wing of a node shares: the stores, decoded chunks, manifests, Python workers, tasks and sessions.
 
 use crate::datasets::batch_cache::BatchCache;
+use crate::datasets::grants::Grants;
+use crate::datasets::iteration_groups::IterationGroups;
 use crate::datasets::manifests::Manifests;
+use crate::datasets::peer_calls::{DatasetPeers, DatasetReply, DatasetRequest, decode_request};
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::preview::Previews;
 use crate::datasets::results::Results;
 use crate::datasets::session::{ReadyBytes, Session, SessionLimits};
 use crate::datasets::tasks::Tasks;
 use crate::error::NodeError;
-use crate::group_client::GroupClient;
+use crate::groups::Router;
+use crate::membership::Membership;
+use crate::options::NodeOptions;
+use bytes::Bytes;
+use futures_util::future::join_all;
 use lavandin_feed::cache::ChunkCache;
 use lavandin_feed::location::{HfSettings, S3Settings, StoreOptions, Stores};
 use lavandin_feed::python::{PythonOptions, PythonPool};
-use lavandin_plan::iterations::IterationsReader;
-use lavandin_types::IterationId;
+use lavandin_peer::PeerStatus;
+use lavandin_plan::iterations::Outline;
+use lavandin_types::{DatasetId, ErrorCode, IterationId};
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A session that nobody has used for so long gives its memory back; it is made again when it is needed.
 const SESSION_IDLE: Duration = Duration::from_secs(60);
+/// How long a stop waits for deliveries to be logged. What is not is as if the answer were in doubt, which is safe.
+const STOP_PATIENCE: Duration = Duration::from_secs(2);
 /// Sessions at once; beyond, one that is idle goes early.
 const SESSIONS_MAX: usize = 4096;
 /// Of the memory, the part for decoded chunks, and that for batches that user code made; the rest is for batches made
@@ -79,8 +89,9 @@ pub(crate) struct DatasetRuntime {
     pub(crate) batches: BatchCache,
     pub(crate) results: Results,
     pub(crate) previews: Previews,
-    pub(crate) group: GroupClient,
-    pub(crate) iterations: IterationsReader,
+    pub(crate) iterations: Arc<IterationGroups>,
+    pub(crate) grants: Grants,
+    pub(crate) peers: DatasetPeers,
     pub(crate) handle: tokio::runtime::Handle,
     pub(crate) threads: usize,
     /// Where files of previews are kept.
@@ -104,12 +115,14 @@ pub(crate) struct Counters {
 impl DatasetRuntime {
     /// Opens the stores and the manifests; must be called on a tokio runtime. Blocks while it reads directories.
     pub(crate) fn open(
-        options: &DatasetOptions,
-        (data_dir, threads): (&Path, usize),
-        group: GroupClient,
-        iterations: IterationsReader,
+        node: &NodeOptions,
+        membership: &Arc<Membership>,
+        router: &Arc<Router>,
     ) -> Result<Self, NodeError> {
-        let data_dir = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+        let (options, threads) = (&node.datasets, node.threads);
+        let data_dir = std::path::absolute(&node.data_dir).unwrap_or_else(|_| node.data_dir.clone());
+        let handle = tokio::runtime::Handle::current();
+        let iterations = IterationGroups::new(Arc::clone(router), handle.clone(), node.request_timeout);
         let store_options = StoreOptions {
             cache_bytes_max: options.shard_cache_bytes_max,
             file_roots: options.file_roots.clone(),
@@ -137,9 +150,10 @@ impl DatasetRuntime {
             batches: BatchCache::new(batch_bytes),
             results: Results::default(),
             previews: Previews::default(),
-            group,
-            iterations,
-            handle: tokio::runtime::Handle::current(),
+            iterations: Arc::new(iterations),
+            grants: Grants::new(Arc::clone(membership)),
+            peers: DatasetPeers::new(Arc::clone(membership)),
+            handle,
             threads,
             preview_dir: data_dir.join("previews"),
             ready_bytes: Arc::new(ReadyBytes::new(ready_max)),
@@ -153,31 +167,43 @@ impl DatasetRuntime {
         })
     }
 
-    /// Ends sessions, tasks and Python processes; what is called after that fails. Deliveries are still logged by a group
-    /// that stops afterwards.
-    pub(crate) fn stop(&self) {
+    /// Ends sessions, tasks and Python processes; what is called after that fails.
+    pub(crate) async fn stop(&self) {
         self.tasks.abort_all();
-        for ((iteration, _), session) in lock(&self.sessions).drain() {
-            session.delivered.flush(&self.group, iteration);
-        }
+        let sessions: Vec<_> = lock(&self.sessions).drain().collect();
         lock(&self.plans).clear();
+        let flushed = sessions.iter().map(|((iteration, _), session)| session.flush(self, *iteration));
+        drop(tokio::time::timeout(STOP_PATIENCE, join_all(flushed)).await);
         self.python.stop();
     }
 
-    /// The session of a rank; `make` builds one if there is none.
-    pub(crate) fn session(
-        &self,
-        key: SessionKey,
-        make: impl FnOnce() -> Result<Arc<Session>, NodeError>,
-    ) -> Result<Arc<Session>, NodeError> {
-        if let Some(session) = lock(&self.sessions).get(&key) {
-            return Ok(Arc::clone(session));
-        }
-        // Made without the lock; of two at the same time the first counts.
-        let made = make()?;
+    /// Answers a call of another node.
+    pub(crate) async fn answer(&self, payload: &[u8]) -> Result<Bytes, PeerStatus> {
+        let reply = match decode_request(payload)? {
+            DatasetRequest::HeldGrants { incarnation, iteration, rank, numbers } => {
+                let malformed = |_| PeerStatus::new(ErrorCode::InvalidArgument, "that is no iteration");
+                let iteration = iteration.parse().map_err(malformed)?;
+                DatasetReply::Grants { numbers: self.grants.held(incarnation, (iteration, rank), &numbers) }
+            }
+        };
+        let written = serde_json::to_vec(&reply);
+        written.map(Bytes::from).map_err(|error| PeerStatus::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    pub(crate) fn session(&self, key: SessionKey) -> Option<Arc<Session>> {
+        lock(&self.sessions).get(&key).cloned()
+    }
+
+    /// The session of a rank from now on; of two that were made at the same time the first counts.
+    pub(crate) fn keep_session(&self, key: SessionKey, made: Arc<Session>) -> Arc<Session> {
         let mut sessions = lock(&self.sessions);
         retire(&mut sessions);
-        Ok(Arc::clone(sessions.entry(key).or_insert(made)))
+        Arc::clone(sessions.entry(key).or_insert(made))
+    }
+
+    /// The outline of an iteration that some session of this node has a plan of.
+    pub(crate) fn known_outline(&self, iteration: IterationId) -> Option<Arc<Outline>> {
+        lock(&self.plans).get(&iteration).map(|plan| Arc::clone(plan.outline()))
     }
 
     pub(crate) fn session_count(&self) -> usize {
@@ -208,10 +234,10 @@ impl DatasetRuntime {
         Ok(Arc::clone(plans.entry(iteration).or_insert(made)))
     }
 
-    /// Sessions and plans of iterations that are gone.
-    pub(crate) fn forget(&self, is_gone: impl Fn(IterationId) -> bool) {
-        lock(&self.sessions).retain(|(iteration, _), _| !is_gone(*iteration));
-        lock(&self.plans).retain(|iteration, _| !is_gone(*iteration));
+    /// Ends the sessions with a dataset's iterations.
+    pub(crate) fn forget_dataset(&self, dataset: DatasetId) {
+        lock(&self.sessions).retain(|_, session| session.dataset != dataset);
+        lock(&self.plans).retain(|_, plan| plan.outline().dataset != dataset);
     }
 
     /// Makes the sessions of an iteration begin anew with what is not taken.

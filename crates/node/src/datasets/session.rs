@@ -12,8 +12,10 @@
 use crate::datasets::made::{Draft, Made, Wishes};
 use crate::datasets::maker::{Maker, Step};
 use crate::datasets::next::Delivered;
+use crate::datasets::request_queue::RequestQueue;
 use crate::error::NodeError;
 use crate::options::CallContext;
+use lavandin_types::DatasetId;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +53,9 @@ impl ReadyBytes {
 
 /// A session of one rank.
 pub(crate) struct Session {
+    pub(crate) dataset: DatasetId,
+    /// The way to the iteration's group.
+    pub(crate) queue: Arc<RequestQueue>,
     /// Answers that have left and are not logged yet.
     pub(crate) delivered: Delivered,
     pub(crate) wishes: Arc<Wishes>,
@@ -127,7 +132,8 @@ pub(crate) enum Next<T> {
 
 impl Session {
     pub(crate) fn new(
-        maker: Box<Maker>,
+        (maker, dataset): (Box<Maker>, DatasetId),
+        queue: Arc<RequestQueue>,
         wishes: Arc<Wishes>,
         ready_bytes: Arc<ReadyBytes>,
         limits: SessionLimits,
@@ -147,6 +153,8 @@ impl Session {
             last_used: Instant::now(),
         };
         Arc::new(Self {
+            dataset,
+            queue,
             delivered: Delivered::default(),
             wishes,
             state: Mutex::new(state),

@@ -76,7 +76,7 @@ impl Node {
         &self,
         dataset: DatasetId,
     ) -> Result<Vec<(String, DatasetStatistics)>, NodeError> {
-        let info = self.dataset(dataset)?;
+        let info = self.dataset(dataset).await?;
         let mut all: Vec<(String, DatasetStatistics)> = Vec::new();
         for shardset in &info.shardsets {
             if shardset.manifest.is_none() && self.sync_status(shardset.id).is_some() {
@@ -98,9 +98,9 @@ impl Node {
     /// Forgets a dataset, its iterations and what a sync made for it; its files stay. Durable on return.
     pub async fn delete_dataset(&self, context: &CallContext, dataset: DatasetId) -> Result<(), NodeError> {
         let Some(info) = self.remove_dataset(context, dataset).await? else { return Ok(()) };
-        self.group.propose_iterations(context, Request::DropDataset { dataset }).await?;
+        self.datasets.iterations.propose(context, info.group, Request::DropDataset { dataset }).await?;
         self.datasets.previews.forget(dataset);
-        self.forget_iterations();
+        self.datasets.forget_dataset(dataset);
         for shardset in &info.shardsets {
             self.datasets.tasks.abort(&crate::datasets::sync::task_name(shardset.id));
             self.datasets.manifests.remove(shardset.id, &[]);
@@ -115,7 +115,7 @@ impl Node {
         dataset: DatasetId,
         shardset: ShardsetId,
     ) -> Result<(), NodeError> {
-        self.dataset(dataset)?.shardset(shardset)?;
+        self.dataset(dataset).await?.shardset(shardset)?;
         self.datasets.tasks.abort(&crate::datasets::sync::task_name(shardset));
         self.remove_shardset(context, dataset, shardset).await?;
         self.datasets.previews.forget(dataset);
@@ -174,10 +174,5 @@ impl Node {
             .await
             .map_err(|_| NodeError::Deadline("it takes longer; allow the request more time"))?
             .map_err(|_| NodeError::Internal("a background thread panicked"))
-    }
-
-    /// Ends the sessions of iterations that are gone.
-    pub(crate) fn forget_iterations(&self) {
-        self.datasets.forget(|iteration| self.iterations.info(iteration).is_none());
     }
 }

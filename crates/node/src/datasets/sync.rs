@@ -49,7 +49,7 @@ impl Node {
         dataset: DatasetId,
         request: NewShardsetRequest,
     ) -> Result<(Arc<DatasetInfo>, ShardsetId), NodeError> {
-        let info = self.dataset(dataset)?;
+        let info = self.dataset(dataset).await?;
         let mut names: Vec<&String> = request.columns.iter().map(|column| &column.name).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
@@ -112,7 +112,7 @@ impl Node {
         shardset: ShardsetId,
         overwrite: bool,
     ) -> Result<(), NodeError> {
-        self.dataset(dataset)?.shardset(shardset)?;
+        self.known_dataset(dataset)?.shardset(shardset)?;
         let Some(task) = self.datasets.tasks.start(&task_name(shardset), "list") else {
             let text = "Shardset is already being synced. Please wait for the sync to complete.";
             return Err(NodeError::Refused(text.to_owned()));
@@ -164,7 +164,7 @@ impl Node {
         (dataset, shardset): (DatasetId, ShardsetId),
         overwrite: bool,
     ) -> Result<(), NodeError> {
-        let info = self.dataset(dataset)?;
+        let info = self.known_dataset(dataset)?;
         let known = info.shardset(shardset)?.clone();
         let found = self.datasets.found(&Location::parse(&known.location)?).await?;
         let (runtime, job_progress) = (Arc::clone(&self.datasets), Arc::clone(progress));
@@ -183,25 +183,23 @@ impl Node {
         let change = ManifestChange { dataset, shardset, manifest: reference, expected: replaces };
         self.set_manifest(&context, change).await?;
         self.datasets.previews.forget(dataset);
-        self.remove_old_manifests(dataset, shardset);
-        Ok(())
+        self.remove_old_manifests(dataset, shardset).await
     }
 
     /// Manifests that neither the catalogue nor an iteration names, nor one that is being created.
-    fn remove_old_manifests(&self, dataset: DatasetId, shardset: ShardsetId) {
+    async fn remove_old_manifests(&self, dataset: DatasetId, shardset: ShardsetId) -> Result<(), NodeError> {
         let pinned = self.datasets.manifests.pinned(shardset);
-        let current = self.dataset(dataset).ok();
-        let current = current
-            .as_ref()
-            .and_then(|info| info.shardset(shardset).ok())
-            .and_then(|shardset| shardset.manifest.map(|manifest| (manifest.version, manifest.hash)));
-        let iterations = self.iterations.list(Some(dataset));
+        let info = self.known_dataset(dataset)?;
+        let current = info.shardset(shardset)?.manifest.map(|manifest| (manifest.version, manifest.hash));
+        let groups = &self.datasets.iterations;
+        let iterations = groups.list(&groups.context(), info.group, Some(dataset)).await?;
         let used = iterations.iter().flat_map(|info| &info.definition.shardsets);
         let used = used
             .filter(|used| used.shardset == shardset)
             .map(|used| (used.manifest_version, used.manifest_hash));
         let kept: Vec<(u64, u128)> = used.chain(current).chain(pinned).collect();
         self.datasets.manifests.remove(shardset, &kept);
+        Ok(())
     }
 }
 

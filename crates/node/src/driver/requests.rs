@@ -6,7 +6,9 @@ use crate::error::NodeError;
 use crate::group_client::collections_outcome;
 use crate::group_state::{GroupOutcome, GroupRequest};
 use crate::reservations::ReservationId;
+use lavandin_cluster::Catalogue;
 use lavandin_group::Staged;
+use lavandin_plan::iterations::{self, OpenGrant};
 use lavandin_shard::{Change, Outcome, Request};
 use lavandin_types::{CollectionId, RequestId};
 use std::time::Instant;
@@ -16,6 +18,9 @@ use tokio::sync::watch;
 const BATCH_EVENTS_MAX: usize = 512;
 /// Bytes of records that one sync takes at most (one request may exceed it alone).
 const BATCH_BYTES_MAX: usize = 64 << 20;
+
+/// Grants taken back at once; a session that begins finds what is left by itself.
+const RETURNS_MAX: usize = 4096;
 
 /// When the group was last brought in line with the catalogue.
 pub(crate) struct Alignment {
@@ -207,8 +212,21 @@ impl Driver {
         self.alignment.last.elapsed() >= IDLE_WAKE && self.alignment.changes.has_changed().unwrap_or(false)
     }
 
-    /// Drops the records of collections that the catalogue no longer has, and logs index changes that it has and the
-    /// group has not. Only the primary has something to do.
+    /// Returns of the grants whose owners are gone, of each rank the last one first so that it finds them in their order.
+    fn grants_of_nobody(&self, catalogue: &Catalogue) -> impl Iterator<Item = iterations::Request> {
+        let is_gone = |grant: &OpenGrant| {
+            catalogue.node(grant.owner.node).is_none_or(|node| node.incarnation > grant.owner.incarnation)
+        };
+        let mut open = self.replica.copy().consumer().iterations.reader().open_grants();
+        open.retain(is_gone);
+        open.into_iter().rev().take(RETURNS_MAX).map(|OpenGrant { iteration, rank, number, .. }| {
+            iterations::Request::Return { iteration, rank, number }
+        })
+    }
+
+    /// Drops the records of collections that the catalogue no longer has, logs index changes that it has and the group has
+    /// not, and takes grants back that were made by a node which was restarted or removed since. Only the primary has
+    /// something to do.
     pub(super) fn align(&mut self) -> Result<(), NodeError> {
         let (now, group) = (self.now(), self.group());
         if self.replica.replicator().reign().is_none() {
@@ -231,8 +249,10 @@ impl Driver {
                 Ok(_) => {}
             }
         }
+        let mut requests: Vec<_> = requests.into_iter().map(GroupRequest::Collections).collect();
+        requests.extend(self.grants_of_nobody(&catalogue).map(GroupRequest::Iterations));
         for request in requests {
-            let staged = self.replica.stage(RequestId::NONE, GroupRequest::Collections(request), now);
+            let staged = self.replica.stage(RequestId::NONE, request, now);
             match staged.map_err(|error| NodeError::of_stage(group, error)) {
                 Ok(Staged::Rejected(rejection)) => return Err(rejection.into()),
                 other => drop(self.note_failure(other)?),

@@ -168,6 +168,8 @@ fn put_call(call: &GroupCall, out: &mut Vec<u8>) {
         GroupCall::Confirm => out.push(18),
         GroupCall::Digests => out.push(19),
         GroupCall::Doubt => out.push(20),
+        GroupCall::Iterations(requests) => put_one(21, requests, out),
+        GroupCall::AskIterations(question) => put_one(22, question, out),
     }
 }
 
@@ -215,6 +217,8 @@ fn get_call(from: &mut Reader<'_>) -> Option<GroupCall> {
         18 => GroupCall::Confirm,
         19 => GroupCall::Digests,
         20 => GroupCall::Doubt,
+        21 => GroupCall::Iterations(Coded::get(from)?),
+        22 => GroupCall::AskIterations(Coded::get(from)?),
         _ => return None,
     })
 }
@@ -233,6 +237,8 @@ fn put_answer(answer: &GroupAnswer, out: &mut Vec<u8>) {
         GroupAnswer::FieldKinds(kinds) => put_one(10, kinds, out),
         GroupAnswer::Statistics(statistics) => put_one(11, statistics, out),
         GroupAnswer::Digests(digests) => put_one(12, digests, out),
+        GroupAnswer::Iterations(outcomes) => put_one(13, outcomes, out),
+        GroupAnswer::Told(reply) => put_one(14, &**reply, out),
     }
 }
 
@@ -250,6 +256,8 @@ fn get_answer(kind: u8, from: &mut Reader<'_>) -> Option<GroupAnswer> {
         10 => GroupAnswer::FieldKinds(Coded::get(from)?),
         11 => GroupAnswer::Statistics(Coded::get(from)?),
         12 => GroupAnswer::Digests(Coded::get(from)?),
+        13 => GroupAnswer::Iterations(Coded::get(from)?),
+        14 => GroupAnswer::Told(Box::new(Coded::get(from)?)),
         _ => return None,
     })
 }
@@ -266,6 +274,7 @@ fn put_error(error: &NodeError, out: &mut Vec<u8>) {
         }
         NodeError::OutcomeUnknown { request_id } => put_one(4, request_id, out),
         NodeError::Overloaded => out.push(5),
+        NodeError::Iteration(rejection) => put_one(6, rejection, out),
         other => {
             out.push(0);
             let (code, sentence) = PeerStatus::new(other.code(), other.to_string()).encode();
@@ -288,6 +297,7 @@ fn get_error(from: &mut Reader<'_>) -> Option<NodeError> {
         3 => NodeError::NotServing { group: Coded::get(from)?, reason: Coded::get(from)? },
         4 => NodeError::OutcomeUnknown { request_id: Coded::get(from)? },
         5 => NodeError::Overloaded,
+        6 => NodeError::Iteration(Coded::get(from)?),
         _ => return None,
     })
 }

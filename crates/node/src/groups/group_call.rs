@@ -11,6 +11,7 @@ use crate::reservations::ReservationId;
 use crate::verifying::Digests;
 use futures_util::future::BoxFuture;
 use lavandin_cluster::Catalogue;
+use lavandin_plan::iterations::{self, Question, Reply};
 use lavandin_shard::{Change, FieldKinds, Hit, Outcome, Record, Request, SearchResult, Which};
 use lavandin_types::{CollectionId, RecordId, RequestId};
 use std::sync::Arc;
@@ -33,6 +34,10 @@ pub(crate) enum GroupCall {
     /// Removes a collection's records.
     Drop(CollectionId),
     LogSchema(CollectionId),
+    /// Changes of iterations, carried out in this order. One alone goes under the context's request id; several tell by
+    /// themselves whether they were carried out before.
+    Iterations(Vec<iterations::Request>),
+    AskIterations(Question),
     Search {
         collection: CollectionId,
         search: Search,
@@ -85,6 +90,8 @@ pub(crate) enum GroupAnswer {
     FieldKinds(FieldKinds),
     Statistics(CollectionStatistics),
     Digests(Digests),
+    Iterations(Vec<Result<iterations::Outcome, iterations::Rejection>>),
+    Told(Box<Reply>),
 }
 
 impl GroupCall {
@@ -101,6 +108,7 @@ impl GroupCall {
                 | Self::Statistics(_)
                 | Self::Digests
                 | Self::Doubt
+                | Self::AskIterations(_)
         )
     }
 
@@ -119,7 +127,13 @@ impl GroupCall {
                 | Self::SearchRange { .. }
                 | Self::Records { .. }
                 | Self::Contains { .. }
+                | Self::Iterations(_)
         )
+    }
+
+    /// Whether it changes what clients have written, so that they must be told when nobody knows whether it was done.
+    pub(crate) const fn is_change(&self) -> bool {
+        matches!(self, Self::Change { .. } | Self::Iterations(_))
     }
 
     /// Whether it may be asked again where nobody knows whether it was carried out. Changes are, under their request
@@ -173,6 +187,9 @@ impl LocalGroup {
             GroupCall::LogSchema(collection) => {
                 done(self.log_schema(context, (catalogue, collection)).await)?
             }
+            GroupCall::Iterations(requests) => {
+                GroupAnswer::Iterations(self.iterate(context, requests).await?)
+            }
             GroupCall::Flush => done(self.flush(context).await)?,
             GroupCall::Checkpoint => done(self.checkpoint(context).await)?,
             GroupCall::WantMerge(collection) => done(self.want_merge(context, collection).await)?,
@@ -199,6 +216,9 @@ impl LocalGroup {
             GroupCall::FieldKinds(collection) => GroupAnswer::FieldKinds(self.field_kinds(collection)?),
             GroupCall::Statistics(collection) => {
                 GroupAnswer::Statistics(self.collection_statistics(collection))
+            }
+            GroupCall::AskIterations(question) => {
+                GroupAnswer::Told(Box::new(self.ask_iterations(context, question).await?))
             }
             GroupCall::Digests => GroupAnswer::Digests(self.digests(context).await?),
             GroupCall::Doubt => {

@@ -9,7 +9,7 @@ use crate::pool::Pool;
 use crate::snapshots::{Progress, Throttle};
 use crossbeam_channel::Sender;
 use lavandin_group::replication::View;
-use lavandin_plan::iterations::{self, IterationsReader, OpenGrant};
+use lavandin_plan::iterations::IterationsReader;
 use lavandin_shard::ShardReader;
 use lavandin_storage::Directory;
 use lavandin_types::{CollectionId, ErrorCode, GroupId};
@@ -111,15 +111,6 @@ impl LocalGroup {
         tokio::time::timeout_at(context.deadline.into(), settled)
             .await
             .unwrap_or(Err(NodeError::Deadline("the group's copy has not settled what it found yet")))
-    }
-
-    /// Gives back the batches of a former session.
-    pub(crate) async fn return_grants(&self, context: &CallContext) -> Result<(), NodeError> {
-        for OpenGrant { iteration, rank, number } in self.iterations.open_grants() {
-            let request = iterations::Request::Return { iteration, rank, number };
-            self.client.propose_iterations(context, request).await?;
-        }
-        Ok(())
     }
 
     /// Whether what is read here was the group's newest. Asked before reading, because views of a copy that is about to

@@ -167,7 +167,7 @@ impl Router {
                 // The metadata has stopped.
                 || matches!(timeout_at(again.into(), changes.changed()).await, Ok(Err(_)));
             if is_over {
-                return Err(match maybe_done && matches!(call, GroupCall::Change { .. }) {
+                return Err(match maybe_done && call.is_change() {
                     true => NodeError::OutcomeUnknown { request_id: context.request_id },
                     false => NodeError::Unreachable { group: self.name_of(group), reason },
                 });

@@ -1,5 +1,6 @@
 //! Calls of other nodes: each goes to the part of the node that it concerns.
 
+use crate::datasets::DatasetRuntime;
 use crate::driver::News;
 use crate::groups::Router;
 use crate::membership::Membership;
@@ -16,11 +17,17 @@ pub(crate) struct Door {
     membership: Arc<Membership>,
     router: Arc<Router>,
     rebuilding: Arc<Rebuilding>,
+    datasets: Arc<DatasetRuntime>,
 }
 
 impl Door {
-    pub(crate) fn new(membership: Arc<Membership>, router: Arc<Router>, rebuilding: Arc<Rebuilding>) -> Self {
-        Self { membership, router, rebuilding }
+    pub(crate) fn new(
+        membership: Arc<Membership>,
+        router: Arc<Router>,
+        rebuilding: Arc<Rebuilding>,
+        datasets: Arc<DatasetRuntime>,
+    ) -> Self {
+        Self { membership, router, rebuilding, datasets }
     }
 
     /// A message for one of this node's copies. There is nothing to answer: what it leads to is a message as well.
@@ -50,6 +57,10 @@ impl Door {
                 method::GROUP_CALL => {
                     let from = from.ok_or_else(unnamed)?;
                     self.router.answer(from, &call.payload, call.deadline.into_std()).await
+                }
+                method::DATASETS => {
+                    from.ok_or_else(unnamed)?;
+                    self.datasets.answer(&call.payload).await
                 }
                 method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
                 other => {

@@ -7,7 +7,7 @@ use lavandin_types::{DatasetId, ErrorCode};
 use std::path::Path;
 
 async fn files(node: &Node, shards: Shards) -> Vec<ShardFileInfo> {
-    let dataset = node.dataset(shards.dataset).expect("it is there");
+    let dataset = node.dataset(shards.dataset).await.expect("it is there");
     let (files, count) = node.shard_files(&dataset, shards.shardset, 0, 1_000).await.expect("it is there");
     assert_eq!(files.len() as u64, count);
     files
@@ -24,18 +24,18 @@ async fn the_catalogue_is_there_after_a_restart() {
     write_shards(&data, 3, 10);
     let shards = dataset_over(&node, "animals", &data).await;
     let empty = node.create_dataset(&context(), "empty", "id").await.unwrap();
-    let column = node.dataset(shards.dataset).unwrap().column_by_name("text").unwrap().id;
+    let column = node.dataset(shards.dataset).await.unwrap().column_by_name("text").unwrap().id;
     let described = Some("what it says".to_owned());
     node.update_column(&context(), (shards.dataset, column), None, None, described).await.unwrap();
-    let before = node.dataset(shards.dataset).unwrap();
+    let before = node.dataset(shards.dataset).await.unwrap();
     let files_before = files(&node, shards).await;
     node.shutdown().await.unwrap();
     drop(node);
 
     let node = open(dir.path()).await;
-    let names: Vec<_> = node.datasets().iter().map(|dataset| dataset.name.clone()).collect();
+    let names: Vec<_> = node.datasets().await.unwrap().iter().map(|dataset| dataset.name.clone()).collect();
     assert_eq!((names.len(), names.contains(&"empty".to_owned())), (2, true));
-    let after = node.dataset_by_name("animals").unwrap();
+    let after = node.dataset_by_name("animals").await.unwrap();
     assert_eq!(after, before);
     assert_eq!(after.column(column).unwrap().description.as_deref(), Some("what it says"));
     let columns: Vec<_> = after.columns.iter().map(|column| (&*column.name, &*column.column_type)).collect();
@@ -46,11 +46,14 @@ async fn the_catalogue_is_there_after_a_restart() {
     assert_eq!(node.dataset_statistics(shards.dataset).await.unwrap().len(), 2);
 
     node.delete_dataset(&context(), shards.dataset).await.unwrap();
-    assert_eq!(code(node.dataset(shards.dataset)), ErrorCode::NotFound);
+    assert_eq!(code(node.dataset(shards.dataset).await), ErrorCode::NotFound);
     node.shutdown().await.unwrap();
     drop(node);
     let node = open(dir.path()).await;
-    assert_eq!(node.datasets().iter().map(|dataset| dataset.id).collect::<Vec<_>>(), [empty.id]);
+    assert_eq!(
+        node.datasets().await.unwrap().iter().map(|dataset| dataset.id).collect::<Vec<_>>(),
+        [empty.id]
+    );
     assert!(data.join(name(0)).exists(), "the files are not the catalogue's");
     node.shutdown().await.unwrap();
 }
@@ -91,7 +94,8 @@ async fn a_sync_finds_new_changed_and_removed_files() {
     resync(&node, shards).await;
     assert_eq!(files(&node, shards).await, first, "nothing has changed");
     let version = |node: &Node| {
-        let dataset = node.dataset(shards.dataset).unwrap();
+        let catalogue = node.catalogue();
+        let dataset = catalogue.dataset(shards.dataset).unwrap();
         dataset.shardset(shards.shardset).unwrap().manifest.unwrap().version
     };
     assert_eq!(version(&node), 1);
@@ -150,7 +154,8 @@ async fn columns_of_text_files_are_texts_unless_they_are_declared() {
     write_texts(&data);
     let undeclared = dataset_over(&node, "texts", &data).await;
     let types = |dataset: DatasetId| -> Vec<String> {
-        let dataset = node.dataset(dataset).unwrap();
+        let catalogue = node.catalogue();
+        let dataset = catalogue.dataset(dataset).unwrap();
         dataset.columns.iter().map(|column| format!("{} {}", column.name, column.column_type)).collect()
     };
     assert_eq!(types(undeclared.dataset), ["id string", "score string", "text string"]);
@@ -195,7 +200,7 @@ async fn two_shardsets_are_joined_by_uid() {
     let batches = take_all(&node, iteration, 0).await;
     let expected: Vec<u64> = (0..20).filter(|index| *index != 13).collect();
     assert_eq!(batches.concat(), expected);
-    let progress = node.progress(iteration).unwrap();
+    let progress = node.progress(&context(), iteration).await.unwrap();
     assert_eq!((progress.filtered, progress.total, progress.current), (1, 20, 20));
     node.shutdown().await.unwrap();
 }

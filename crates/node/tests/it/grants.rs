@@ -46,7 +46,7 @@ async fn a_batch_whose_answer_is_lost_comes_again_in_its_place() {
     let (dir, node) = world().await;
     let iteration = begun(&node, dir.path()).await;
     let whole = {
-        let shards_of = node.iteration(iteration).unwrap();
+        let shards_of = node.iteration(&context(), iteration).await.unwrap();
         let again = lavandin_node::IterationRequest {
             dataset: shards_of.dataset.to_string(),
             shardsets: Vec::new(),
@@ -128,7 +128,7 @@ async fn a_restart_serves_again_what_was_not_delivered_and_nothing_else() {
         let lost: Vec<Vec<u64>> = lost.into_iter().map(|(indices, _)| indices).collect();
         drop(node);
         node = open(dir.path()).await;
-        let progress = node.progress(iteration).unwrap();
+        let progress = node.progress(&context(), iteration).await.unwrap();
         assert_eq!(progress.current, delivered.len() as u64, "what was not delivered was given back");
         let first = take(&node, iteration, 0).await.unwrap();
         assert_eq!(vec![first.clone()], lost, "it comes first");
@@ -138,7 +138,7 @@ async fn a_restart_serves_again_what_was_not_delivered_and_nothing_else() {
     assert_eq!(delivered.len() as u64, SAMPLES, "nothing twice");
     assert_eq!(delivered.iter().copied().collect::<BTreeSet<_>>().len() as u64, SAMPLES, "nothing lost");
     node.complete(&context(), iteration, delivered).await.unwrap();
-    assert_eq!(node.progress(iteration).unwrap().completed, SAMPLES);
+    assert_eq!(node.progress(&context(), iteration).await.unwrap().completed, SAMPLES);
     node.shutdown().await.unwrap();
 }
 
@@ -151,7 +151,7 @@ async fn a_delivery_just_before_a_shutdown_is_remembered() {
     node.shutdown().await.unwrap();
     drop(node);
     let node = open(dir.path()).await;
-    assert_eq!(node.progress(iteration).unwrap().current, first.len() as u64);
+    assert_eq!(node.progress(&context(), iteration).await.unwrap().current, first.len() as u64);
     let second = take(&node, iteration, 0).await.unwrap();
     assert!(first.iter().all(|index| !second.contains(index)), "{first:?} {second:?}");
     node.shutdown().await.unwrap();
@@ -177,7 +177,7 @@ async fn checkpoints_on_the_way_lose_nothing() {
     seen.extend(rest.concat());
     seen.sort_unstable();
     assert_eq!(seen, (0..SAMPLES).collect::<Vec<_>>());
-    assert_eq!(node.iterations(None).len(), 1);
+    assert_eq!(node.iterations(&context(), None).await.unwrap().len(), 1);
     node.shutdown().await.unwrap();
 }
 
@@ -187,7 +187,7 @@ async fn checkpoints_on_the_way_lose_nothing() {
 async fn child_that_iterates_until_it_is_killed() {
     let Some(dir) = env::var_os(CHILD_DIR) else { return };
     let node = open_busy(Path::new(&dir)).await;
-    let iteration = node.iterations(None)[0].id;
+    let iteration = node.iterations(&context(), None).await.unwrap()[0].id;
     let mut allowed = std::io::stdin().lines();
     while let Some(batch) = take(&node, iteration, 0).await {
         allowed.next();
@@ -241,7 +241,7 @@ async fn what_was_done_before_a_kill_is_not_served_again() {
         }
     }
     let node = open_busy(dir.path()).await;
-    let completed = node.progress(iteration).unwrap().completed;
+    let completed = node.progress(&context(), iteration).await.unwrap().completed;
     assert!(completed >= done.len() as u64);
     // What was in progress at the kills and delivered is the trainer's; a pushback says that it is gone.
     node.pushback(&context(), iteration).await.unwrap();

@@ -75,7 +75,7 @@ async fn a_short_last_batch_is_left_out_where_that_is_wanted() {
     let iteration = iterate(&node, shards, dropping).await;
     let batches = take_all(&node, iteration, 0).await;
     assert_eq!(batches.concat(), (0..90).collect::<Vec<_>>());
-    let progress = node.progress(iteration).unwrap();
+    let progress = node.progress(&context(), iteration).await.unwrap();
     assert_eq!((progress.filtered, progress.current, progress.total), (10, 100, 100));
     node.shutdown().await.unwrap();
 }
@@ -107,8 +107,8 @@ async fn shuffles_are_the_same_each_time() {
     node.shutdown().await.unwrap();
 }
 
-fn counts(node: &Node, iteration: IterationId) -> (u64, u64, usize) {
-    let progress = node.progress(iteration).expect("it is there");
+async fn counts(node: &Node, iteration: IterationId) -> (u64, u64, usize) {
+    let progress = node.progress(&context(), iteration).await.expect("it is there");
     assert!(progress.current <= progress.total);
     (progress.current, progress.completed, progress.in_progress.len())
 }
@@ -121,15 +121,15 @@ async fn completion_and_pushback() {
     let second = take(&node, iteration, 0).await.unwrap();
     node.complete(&context(), iteration, first[..4].to_vec()).await.unwrap();
     node.complete(&context(), iteration, vec![0, 1, 99, 5_000]).await.unwrap();
-    assert_eq!(counts(&node, iteration), (20, 4, 16));
+    assert_eq!(counts(&node, iteration).await, (20, 4, 16));
     node.pushback(&context(), iteration).await.unwrap();
-    assert_eq!(counts(&node, iteration), (4, 4, 0));
+    assert_eq!(counts(&node, iteration).await, (4, 4, 0));
     let rest: Vec<u64> = first[4..].iter().chain(&second).copied().chain(20..100).collect();
     let batches = take_all(&node, iteration, 0).await;
     assert_eq!(batches.concat(), rest, "what came back comes first, in the old order");
     assert!(batches[..9].iter().all(|batch| batch.len() == 10));
     node.complete(&context(), iteration, rest).await.unwrap();
-    assert_eq!(counts(&node, iteration), (100, 100, 0));
+    assert_eq!(counts(&node, iteration).await, (100, 100, 0));
     node.pushback(&context(), iteration).await.unwrap();
     assert_eq!(take(&node, iteration, 0).await, None, "what is done does not come back");
     node.shutdown().await.unwrap();
@@ -150,7 +150,7 @@ async fn a_pushback_after_the_end_begins_again() {
 async fn strangers_get_clear_errors() {
     let (_dir, node, shards) = hundred().await;
     let unknown = IterationId::new(1, [1; 20]);
-    assert_eq!(code(node.progress(unknown)), ErrorCode::NotFound);
+    assert_eq!(code(node.progress(&context(), unknown).await), ErrorCode::NotFound);
     assert_eq!(code(node.pushback(&context(), unknown).await), ErrorCode::NotFound);
     assert_eq!(code(node.complete(&context(), unknown, vec![1]).await), ErrorCode::NotFound);
     let replicated = IterationOptions { replication_groups: Some(vec![vec![0], vec![1]]), ..batches_of(1) };
@@ -197,7 +197,7 @@ async fn a_file_that_goes_under_way_fails_its_samples_alone() {
     for message in &messages {
         assert!(message.starts_with("Failed to read sample ") && message.contains(&name(3)), "{message}");
     }
-    let progress = node.progress(iteration).unwrap();
+    let progress = node.progress(&context(), iteration).await.unwrap();
     assert_eq!((progress.failed, progress.current), (20, 100));
     node.shutdown().await.unwrap();
 }

@@ -38,7 +38,7 @@ async fn two_ranks_share_an_epoch_without_overlap() {
         all.extend(second.concat());
         all.sort_unstable();
         assert_eq!(all, (0..200).collect::<Vec<_>>());
-        assert_eq!(node.progress(iteration).unwrap().current, 200);
+        assert_eq!(node.progress(&context(), iteration).await.unwrap().current, 200);
     }
     node.shutdown().await.unwrap();
 }
@@ -88,7 +88,7 @@ async fn ranks_of_a_replication_group_get_the_same_batches() {
     assert_eq!(all, (0..80).collect::<Vec<_>>());
     let indices = (0..80).collect();
     node.complete(&context(), iteration, indices).await.unwrap();
-    let progress = node.progress(iteration).unwrap();
+    let progress = node.progress(&context(), iteration).await.unwrap();
     assert_eq!((progress.completed, progress.in_progress.len()), (80, 0), "each counts once");
     node.shutdown().await.unwrap();
 }

@@ -4,6 +4,7 @@
 //! progress shows, and because most of what is in progress is in them; beyond that only the time of the newest one
 //! forgotten is known.
 
+use crate::iterations::owner::Owner;
 use crate::iterations::places::Places;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub(crate) struct Batch {
     pub number: u64,
     pub granted_ms: u64,
     pub delivered: bool,
+    /// Who sees to its delivery; without meaning afterwards.
+    pub owner: Owner,
     pub samples: Arc<Places>,
 }
 
@@ -46,9 +49,14 @@ impl Batches {
         self.open
     }
 
-    /// Numbers of those whose delivery is not known.
-    pub(crate) fn open_numbers(&self) -> impl Iterator<Item = u64> + '_ {
-        self.list.iter().filter(|batch| !batch.delivered).map(|batch| batch.number)
+    /// Numbers of those whose delivery is not known, and who sees to it.
+    pub(crate) fn open_numbers(&self) -> impl Iterator<Item = (u64, Owner)> + '_ {
+        self.list.iter().filter(|batch| !batch.delivered).map(|batch| (batch.number, batch.owner))
+    }
+
+    /// Whether a batch is the one that was granted to this owner.
+    pub(crate) fn is_of(&self, number: u64, owner: Owner) -> bool {
+        self.find(number).is_some_and(|at| !self.list[at].delivered && self.list[at].owner == owner)
     }
 
     pub(crate) fn is_open(&self, number: u64) -> bool {

@@ -2,7 +2,7 @@
 //! them.
 //!
 //! ```text
-//! payload   = u8 version (1), varint count, rows tables (see `op`), varint count, iterations by id
+//! payload   = u8 version (2), varint count, rows tables (see `op`), varint count, iterations by id
 //! iteration = 20 bytes id, 20 bytes dataset, varint created_ms, varint rows table, varint blocks, definition, u8 closed, varint
 //!             next block, varint active_ms, varint completed, varint filtered, varint failed,
 //!             varint count, groups by ordinal, varint count, ranks
@@ -12,10 +12,11 @@
 //! rank      = varint rank, varint next batch number, varint generation, varint samples taken, set of blocks wholly
 //!             taken, offsets taken of other blocks, option forgotten_ms, varint count, batches
 //! offsets   = varint count, for each block, ascending, varint block, set of offsets
-//! batch     = varint number, varint granted_ms, u8 delivered, places
+//! batch     = varint number, varint granted_ms, u8 delivered, owner unless delivered, places
 //! set       = a Roaring bitmap in its portable form, of 64 bits for samples, of 32 for the rest (see `sets`)
 //! option    = varint 0 for none, else the number plus 1
 //! ```
+//! Version 1, which is still read, has no owners.
 
 use crate::ShardRows;
 use crate::iterations::batches::Batch;
@@ -25,10 +26,12 @@ use crate::iterations::bytes::{
     write_varint,
 };
 use crate::iterations::definition::Definition;
-use crate::iterations::entry::{Entry, Fixed};
+use crate::iterations::entry::Entry;
 use crate::iterations::limits::IterationLimits;
 use crate::iterations::machine::Iterations;
 use crate::iterations::op::{decode_rows, encode_rows, read_id};
+use crate::iterations::outline::Outline;
+use crate::iterations::owner::Owner;
 use crate::iterations::places::{Place, Places};
 use crate::iterations::rank::Rank;
 use crate::iterations::reader::Entries;
@@ -39,7 +42,9 @@ use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The last version without owners.
+const WITHOUT_OWNERS: u8 = 1;
 
 impl Iterations {
     /// Appends the whole state. Staged operations are not part of it.
@@ -65,14 +70,15 @@ impl Iterations {
     /// The state that `encode` wrote; `None` on bytes of another form, and on numbers that do not fit each other.
     pub fn decode(limits: IterationLimits, mut bytes: &[u8]) -> Option<Self> {
         let rest = &mut bytes;
-        if read_u8(rest)? != VERSION {
+        let version = read_u8(rest)?;
+        if version != VERSION && version != WITHOUT_OWNERS {
             return None;
         }
         let tables = (0..read_count(rest)?).map(|_| decode_rows(rest)).collect::<Option<Vec<_>>>()?;
         let cache = Arc::<BlockCache>::default();
         let mut entries = Entries::new();
         for _ in 0..read_count(rest)? {
-            let entry = decode_entry(&tables, &cache, rest)?;
+            let entry = decode_entry((&tables, version), &cache, rest)?;
             if entries.last_key_value().is_some_and(|(last, _)| *last >= entry.id) {
                 return None;
             }
@@ -127,6 +133,9 @@ fn encode_rank(rank: &Rank, out: &mut Vec<u8>) {
         write_varint(out, batch.number);
         write_varint(out, batch.granted_ms);
         out.push(u8::from(batch.delivered));
+        if !batch.delivered {
+            batch.owner.encode(out);
+        }
         batch.samples.encode(out);
     }
 }
@@ -139,7 +148,11 @@ fn encode_offsets(blocks: &BTreeMap<u32, RoaringBitmap>, out: &mut Vec<u8>) {
     }
 }
 
-fn decode_entry(tables: &[ShardRows], cache: &Arc<BlockCache>, rest: &mut &[u8]) -> Option<Entry> {
+fn decode_entry(
+    (tables, version): (&[ShardRows], u8),
+    cache: &Arc<BlockCache>,
+    rest: &mut &[u8],
+) -> Option<Entry> {
     let id = read_id(rest)?;
     let dataset = DatasetId::from_bytes(read_array(rest)?)?;
     let created_ms = read_varint(rest)?;
@@ -149,19 +162,20 @@ fn decode_entry(tables: &[ShardRows], cache: &Arc<BlockCache>, rest: &mut &[u8])
     let counters =
         Counters { completed: read_varint(rest)?, filtered: read_varint(rest)?, failed: read_varint(rest)? };
     let groups = decode_ascending(rest, decode_group)?;
-    let ranks = decode_ascending(rest, decode_rank)?;
+    let ranks = decode_ascending(rest, |rest| decode_rank(version, rest))?;
     let state = State { next_block, groups, ranks, counters, active_ms, closed, dropped: false };
-    let fixed = Fixed { id, dataset, created_ms, rows, definition, blocks };
-    is_balanced(&fixed, &state).then(|| Entry::new(fixed, state, Arc::clone(cache)))
+    let (definition, cache) = (Arc::new(definition), Arc::clone(cache));
+    let outline = Outline { id, dataset, created_ms, rows, definition, blocks, cache };
+    is_balanced(&outline, &state).then(|| Entry::new(outline, state))
 }
 
 /// Whether the numbers fit each other, as far as that can be told without making blocks ready: no sample counts twice.
-fn is_balanced(fixed: &Fixed, state: &State) -> bool {
+fn is_balanced(outline: &Outline, state: &State) -> bool {
     let State { next_block, groups, ranks, counters, closed, .. } = state;
-    let total = fixed.rows.total();
+    let total = outline.rows.total();
     if *closed {
         // Only numbers are left.
-        return *next_block == fixed.blocks && groups.is_empty() && counters.settled() <= total;
+        return *next_block == outline.blocks && groups.is_empty() && counters.settled() <= total;
     }
     let mut owned = RoaringBitmap::new();
     let (mut samples, mut settled, mut failed) = (0_u64, 0_u64, 0_u64);
@@ -171,7 +185,7 @@ fn is_balanced(fixed: &Fixed, state: &State) -> bool {
                 && !group.open.contains(*index)
                 && group.owned.contains(back.place.block)
                 && u64::from(back.place.offset) < back.length
-                && fixed.definition.group_of(back.rank) == Some(*ordinal)
+                && outline.definition.group_of(back.rank) == Some(*ordinal)
                 && ranks.get(&back.rank).is_some_and(|rank| !rank.has_taken(back.place))
         };
         if !group.returned.iter().all(is_back) {
@@ -189,11 +203,11 @@ fn is_balanced(fixed: &Fixed, state: &State) -> bool {
         settled = settled.saturating_add(group.settled);
     }
     let fits = |(rank, state): (&u32, &Rank)| {
-        let group = fixed.definition.group_of(*rank).and_then(|group| groups.get(&group));
+        let group = outline.definition.group_of(*rank).and_then(|group| groups.get(&group));
         state.taken <= group.map_or(0, |group| group.samples)
             && state.partial().values().all(|offsets| !offsets.is_empty())
     };
-    *next_block <= fixed.blocks
+    *next_block <= outline.blocks
         && samples <= total
         && settled == counters.settled()
         && failed == counters.failed
@@ -220,7 +234,7 @@ fn decode_group(rest: &mut &[u8]) -> Option<Group> {
     Some(Group { owned, samples, open, old, settled, failed, returned })
 }
 
-fn decode_rank(rest: &mut &[u8]) -> Option<Rank> {
+fn decode_rank(version: u8, rest: &mut &[u8]) -> Option<Rank> {
     let (next, generation, taken) = (read_varint(rest)?, read_varint(rest)?, read_varint(rest)?);
     // So that counting on cannot pass the largest number.
     if next > u64::MAX / 2 {
@@ -234,11 +248,16 @@ fn decode_rank(rest: &mut &[u8]) -> Option<Rank> {
     let mut last = None;
     for _ in 0..read_count(rest)? {
         let (number, granted_ms) = (read_varint(rest)?, read_varint(rest)?);
-        let (delivered, samples) = (read_bool(rest)?, Arc::new(Places::decode(rest)?));
+        let delivered = read_bool(rest)?;
+        let owner = match delivered || version == WITHOUT_OWNERS {
+            true => Owner::NOBODY,
+            false => Owner::decode(rest)?,
+        };
+        let samples = Arc::new(Places::decode(rest)?);
         if number >= next || last.replace(number) >= Some(number) {
             return None;
         }
-        rank.batches.push(Batch { number, granted_ms, delivered, samples });
+        rank.batches.push(Batch { number, granted_ms, delivered, owner, samples });
     }
     rank.batches.forgotten_ms = forgotten_ms;
     Some(rank)

@@ -45,7 +45,7 @@ pub(crate) fn blocks_of<'a>(entry: &Entry, lists: impl IntoIterator<Item = &'a P
 
 /// Takes the samples for the rank; how many were granted.
 pub(crate) fn grant(entry: &Entry, granted: Granted) -> u64 {
-    let Granted { rank, now_ms, samples, filtered, failed, delivered, .. } = granted;
+    let Granted { rank, now_ms, owner, samples, filtered, failed, delivered, .. } = granted;
     let Some(group) = entry.definition.group_of(rank) else { return 0 };
     let blocks = blocks_of(entry, [&samples, &filtered, &failed]);
     let mut taking = Taking { rank, group, others: entry.definition.ranks_of(group), blocks };
@@ -69,7 +69,7 @@ pub(crate) fn grant(entry: &Entry, granted: Granted) -> u64 {
         rank.next = number.saturating_add(1);
         if count > 0 {
             let samples = Arc::new(samples);
-            rank.batches.push(Batch { number, granted_ms: now_ms, delivered: false, samples });
+            rank.batches.push(Batch { number, granted_ms: now_ms, delivered: false, owner, samples });
         }
     }
     state.close_if_ended(entry);

@@ -2,11 +2,13 @@
 
 use crate::ShardRows;
 use crate::iterations::block_cache::BlockCache;
-use crate::iterations::entry::{Entry, Fixed};
+use crate::iterations::entry::Entry;
 use crate::iterations::error::Rejection;
 use crate::iterations::grant;
 use crate::iterations::limits::{BLOCK_SAMPLES_MAX, IterationLimits};
 use crate::iterations::op::{Created, Op};
+use crate::iterations::outline::Outline;
+use crate::iterations::owner::Owner;
 use crate::iterations::pending::Pending;
 use crate::iterations::reader::{Entries, IterationsReader};
 use crate::iterations::request::{Outcome, Request};
@@ -28,6 +30,7 @@ pub struct OpenGrant {
     pub iteration: IterationId,
     pub rank: u32,
     pub number: u64,
+    pub owner: Owner,
 }
 
 impl Iterations {
@@ -175,9 +178,9 @@ impl Iterations {
         given_up.iter().for_each(|id| self.remove(*id));
         // `prepare` has checked both.
         let blocks = definition.order.blocks(&rows).try_into().unwrap_or(u32::MAX);
-        let fixed = Fixed { id, dataset, created_ms: now_ms, rows, definition, blocks };
-        let state = State { active_ms: now_ms, ..State::default() };
-        let entry = Entry::new(fixed, state, Arc::clone(&self.cache));
+        let (definition, cache) = (Arc::new(definition), Arc::clone(&self.cache));
+        let outline = Outline { id, dataset, created_ms: now_ms, rows, definition, blocks, cache };
+        let entry = Entry::new(outline, State { active_ms: now_ms, ..State::default() });
         entry.state().join(rank);
         self.write().entry(id).or_insert_with(|| Arc::new(entry));
         Outcome::Iteration { id, joined: false }

@@ -1,13 +1,13 @@
 //! Operations: the bytes of the iterations' changes in the group's log. Made once, at the primary; replayed for ever.
 //!
 //! ```text
-//! op         = u8 kind, u8 version (1), body
+//! op         = u8 kind, u8 version (1, of grants 2), body
 //! 64 create:     20 bytes id, 20 bytes dataset, varint now_ms, varint rank, varint count, ids of iterations given up
 //!                for it, rows, definition
 //! 65 join:       20 bytes id, varint rank
 //! 66 take block: 20 bytes id, varint group, varint block
-//! 67 grant:      20 bytes id, varint rank, varint number, varint now_ms, places granted, places filtered, places
-//!                failed, grants delivered
+//! 67 grant:      20 bytes id, varint rank, varint number, varint now_ms, owner (not in version 1), places granted,
+//!                places filtered, places failed, grants delivered
 //! 68 delivered:  20 bytes id, grants
 //! 69 return:     20 bytes id, varint rank, varint number
 //! 70 complete:   20 bytes id, varint count, for each, ascending, varint index less the one before
@@ -22,12 +22,14 @@
 use crate::ShardRows;
 use crate::iterations::bytes::{read_array, read_count, read_u8, read_varint, read_varint_u32, write_varint};
 use crate::iterations::definition::Definition;
+use crate::iterations::owner::Owner;
 use crate::iterations::places::Places;
 use crate::iterations::request::{Grant, read_grants, write_grants};
 use crate::order::SAMPLES_MAX;
 use lavandin_types::{DatasetId, IterationId};
 
 const VERSION: u8 = 1;
+const GRANT_VERSION: u8 = 2;
 
 const CREATE: u8 = 64;
 const JOIN: u8 = 65;
@@ -71,6 +73,7 @@ pub(crate) struct Granted {
     pub rank: u32,
     pub number: u64,
     pub now_ms: u64,
+    pub owner: Owner,
     pub samples: Places,
     pub filtered: Places,
     pub failed: Places,
@@ -79,8 +82,9 @@ pub(crate) struct Granted {
 
 impl From<Grant> for Granted {
     fn from(grant: Grant) -> Self {
-        let Grant { iteration, rank, number, samples, filtered, failed, delivered, now_ms, .. } = grant;
-        Self { id: iteration, rank, number, now_ms, samples, filtered, failed, delivered }
+        let Grant { iteration, rank, number, samples, filtered, failed, delivered, now_ms, owner, .. } =
+            grant;
+        Self { id: iteration, rank, number, now_ms, owner, samples, filtered, failed, delivered }
     }
 }
 
@@ -122,15 +126,15 @@ impl Op {
     /// `None` on bytes that no version of this program wrote.
     pub(crate) fn decode(mut bytes: &[u8]) -> Option<Self> {
         let rest = &mut bytes;
-        let kind = read_u8(rest)?;
-        if read_u8(rest)? != VERSION {
+        let (kind, version) = (read_u8(rest)?, read_u8(rest)?);
+        if version != VERSION && (kind, version) != (GRANT, GRANT_VERSION) {
             return None;
         }
-        let op = Self::decode_body(kind, rest)?;
+        let op = Self::decode_body((kind, version), rest)?;
         rest.is_empty().then_some(op)
     }
 
-    fn decode_body(kind: u8, rest: &mut &[u8]) -> Option<Self> {
+    fn decode_body((kind, version): (u8, u8), rest: &mut &[u8]) -> Option<Self> {
         if kind == DROP_DATASET {
             return Some(Self::DropDataset { dataset: DatasetId::from_bytes(read_array(rest)?)? });
         }
@@ -141,7 +145,7 @@ impl Op {
             TAKE_BLOCK => {
                 Self::TakeBlock { id, group: read_varint_u32(rest)?, block: read_varint_u32(rest)? }
             }
-            GRANT => Self::Grant(Box::new(Granted::decode(id, rest)?)),
+            GRANT => Self::Grant(Box::new(Granted::decode((id, version), rest)?)),
             DELIVERED => Self::Delivered { id, grants: read_grants(rest)? },
             RETURN => Self::Return { id, rank: read_varint_u32(rest)?, number: read_varint(rest)? },
             COMPLETE => Self::Complete { id, indices: decode_ascending(rest)? },
@@ -174,20 +178,23 @@ impl Created {
 
 impl Granted {
     fn encode(&self, out: &mut Vec<u8>) {
-        header(GRANT, self.id, out);
+        out.extend_from_slice(&[GRANT, GRANT_VERSION]);
+        out.extend_from_slice(&self.id.to_bytes());
         write_varint(out, u64::from(self.rank));
         write_varint(out, self.number);
         write_varint(out, self.now_ms);
+        self.owner.encode(out);
         [&self.samples, &self.filtered, &self.failed].into_iter().for_each(|places| places.encode(out));
         write_grants(out, &self.delivered);
     }
 
-    fn decode(id: IterationId, rest: &mut &[u8]) -> Option<Self> {
+    fn decode((id, version): (IterationId, u8), rest: &mut &[u8]) -> Option<Self> {
         Some(Self {
             id,
             rank: read_varint_u32(rest)?,
             number: read_varint(rest)?,
             now_ms: read_varint(rest)?,
+            owner: if version == GRANT_VERSION { Owner::decode(rest)? } else { Owner::NOBODY },
             samples: Places::decode(rest)?,
             filtered: Places::decode(rest)?,
             failed: Places::decode(rest)?,

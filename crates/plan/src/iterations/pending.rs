@@ -3,6 +3,7 @@
 //! Nothing is staged between the logging of operations and their application, so this is forgotten as a whole.
 
 use crate::iterations::entry::Entry;
+use crate::iterations::owner::Owner;
 use lavandin_types::IterationId;
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,8 +33,8 @@ pub(crate) struct Staged {
 /// What is staged for one rank; with nothing in it, that the rank will be there.
 #[derive(Debug, Default)]
 pub(crate) struct StagedRank {
-    /// Numbers being spent on batches and failures.
-    pub batches: BTreeSet<u64>,
+    /// Numbers being spent on batches and failures, and by whom.
+    pub batches: BTreeMap<u64, Owner>,
     /// Something of it is being returned, or completed after its return.
     pub returns: bool,
     /// Offsets being taken, by block.

@@ -4,13 +4,15 @@
 //! as pending until it is applied. A grant is refused as long as a return or a pushback that concerns its rank is staged:
 //! its samples were chosen before, and others come first now.
 
-use crate::iterations::entry::{Entry, Fixed};
-use crate::iterations::error::Rejection;
+use crate::iterations::entry::Entry;
+use crate::iterations::error::{Contested, Rejection};
 use crate::iterations::grant::blocks_of;
 use crate::iterations::join::{Candidate, choose};
 use crate::iterations::limits::{BLOCK_SAMPLES_MAX, SHARDS_MAX};
 use crate::iterations::machine::Iterations;
 use crate::iterations::op::{Created, Granted, Op};
+use crate::iterations::outline::Outline;
+use crate::iterations::owner::Owner;
 use crate::iterations::pending::StagedRank;
 use crate::iterations::places::{Place, Places};
 use crate::iterations::rank::Rank;
@@ -73,15 +75,16 @@ impl Iterations {
         let rows = self.share_rows(dataset, rows);
         let given_up = self.make_room(now_ms)?;
         self.pending.gone.extend(&given_up);
-        let fixed = Fixed {
+        let outline = Outline {
             id,
             dataset,
             created_ms: now_ms,
             rows: rows.clone(),
-            definition: definition.clone(),
+            definition: Arc::new(definition.clone()),
             blocks,
+            cache: Arc::clone(&self.cache),
         };
-        let entry = Entry::new(fixed, State::default(), Arc::clone(&self.cache));
+        let entry = Entry::new(outline, State::default());
         self.pending.created.insert(id, Arc::new(entry));
         self.pending.of_mut(id).rank_mut(join.rank);
         let created = Created { id, dataset, now_ms, rank: join.rank, given_up, rows, definition };
@@ -148,7 +151,7 @@ impl Iterations {
         drop(state);
         if block != next {
             let (expected, found) = (u64::from(block), u64::from(next));
-            return Err(Rejection::Conflict { what: "the next block", expected, found });
+            return Err(Rejection::Conflict { what: Contested::NextBlock, expected, found });
         }
         let length = entry.block(block).ok_or(Rejection::NoMoreBlocks { blocks: entry.blocks })?.len();
         if length > BLOCK_SAMPLES_MAX {
@@ -166,6 +169,7 @@ impl Iterations {
         let count = lists.iter().fold(0_u64, |sum, places| sum.saturating_add(places.len()));
         self.check_count(count.max(grant.delivered.len() as u64))?;
         self.check_rank_count(&entry, rank)?;
+        self.check_new(&entry, &grant)?;
         self.check_number(&entry, &grant)?;
         let taking = self.check_places(&entry, (rank, group), &lists)?;
         let staged = self.pending.of_mut(grant.iteration);
@@ -175,9 +179,26 @@ impl Iterations {
             *staged.taken.entry(block).or_default() |= offsets;
         }
         if !grant.samples.is_empty() || !grant.failed.is_empty() {
-            staged.batches.insert(grant.number);
+            staged.batches.insert(grant.number, grant.owner);
         }
         Ok(Op::Grant(Box::new(Granted::from(grant))))
+    }
+
+    /// Whether the grant is not one that was carried out before, of whose outcome the node did not hear.
+    fn check_new(&self, entry: &Entry, grant: &Grant) -> Result<(), Rejection> {
+        let (rank, number) = (grant.rank, grant.number);
+        if grant.owner == Owner::NOBODY {
+            return Ok(());
+        }
+        let staged = self.pending.of(entry.id).and_then(|staged| staged.ranks.get(&rank));
+        if staged.is_some_and(|staged| staged.batches.get(&number) == Some(&grant.owner)) {
+            return Err(Rejection::UnderWay { rank, number });
+        }
+        let is_granted = |state: &Rank| state.batches.is_of(number, grant.owner);
+        match entry.state().ranks.get(&rank).is_some_and(is_granted) {
+            true => Err(Rejection::Repeated { rank, number }),
+            false => Ok(()),
+        }
     }
 
     /// Whether the grant is the rank's next one, and its samples were chosen from the present state.
@@ -191,12 +212,12 @@ impl Iterations {
         let rank = state.ranks.get(&grant.rank);
         let generation = rank.map_or(0, |rank| rank.generation).saturating_add(u64::from(comes_back));
         if generation != grant.generation || comes_back {
-            let (what, expected) = ("the rank's generation", grant.generation);
+            let (what, expected) = (Contested::Generation, grant.generation);
             return Err(Rejection::Conflict { what, expected, found: generation });
         }
         let next = rank.map_or(0, |rank| rank.next).saturating_add(batches as u64);
         if next != grant.number {
-            let (what, expected) = ("the rank's next batch", grant.number);
+            let (what, expected) = (Contested::NextBatch, grant.number);
             return Err(Rejection::Conflict { what, expected, found: next });
         }
         let closing = staged.iter().flat_map(|staged| &staged.closing).chain(&grant.delivered);
@@ -257,7 +278,7 @@ impl Iterations {
         let staged_rank = staged.and_then(|staged| staged.ranks.get(&rank));
         let is_open = |rank: &Rank| rank.batches.is_open(number);
         let open = entry.state().ranks.get(&rank).is_some_and(is_open)
-            || staged_rank.is_some_and(|staged| staged.batches.contains(&number));
+            || staged_rank.is_some_and(|staged| staged.batches.contains_key(&number));
         let closing = staged.is_some_and(|staged| staged.pushback)
             || staged.is_some_and(|staged| staged.closing.contains(&(rank, number)));
         if !open || closing {

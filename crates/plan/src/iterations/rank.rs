@@ -26,8 +26,8 @@ pub(crate) struct Rank {
 }
 
 /// What a rank has taken of one block.
-#[derive(Clone, Debug)]
-pub(crate) enum Taken {
+#[derive(Clone, Debug, PartialEq)]
+pub enum Taken {
     Nothing,
     Offsets(RoaringBitmap),
     All,

@@ -1,12 +1,12 @@
 //! The readers' handle: progress, definitions, listings, walks. Any number of threads; none waits for the log's.
 
-use crate::ShardRows;
-use crate::iterations::definition::Definition;
 use crate::iterations::entry::Entry;
 use crate::iterations::error::Rejection;
 use crate::iterations::machine::OpenGrant;
+use crate::iterations::outline::{IterationInfo, Outline};
+use crate::iterations::owner::Owner;
 use crate::iterations::progress::Progress;
-use crate::iterations::walk::{Position, Walk};
+use crate::iterations::walk::{Found, Look};
 use lavandin_types::{DatasetId, IterationId};
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,17 +18,6 @@ pub struct IterationsReader {
     pub(crate) entries: Arc<RwLock<Entries>>,
 }
 
-/// What an iteration was created with.
-#[derive(Clone, Debug)]
-pub struct IterationInfo {
-    pub id: IterationId,
-    pub dataset: DatasetId,
-    pub created_ms: u64,
-    pub definition: Arc<Definition>,
-    /// Of the main shardset, as of the manifest that the definition names.
-    pub rows: ShardRows,
-}
-
 /// Where a rank stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RankStatus {
@@ -38,8 +27,8 @@ pub struct RankStatus {
     pub next: u64,
     /// How often samples of it came back; what a grant must name.
     pub generation: u64,
-    /// Grants of which it is not known whether their answers have left.
-    pub open: Vec<u64>,
+    /// Grants of which it is not known whether their answers have left, and who sees to it.
+    pub open: Vec<(u64, Owner)>,
 }
 
 impl IterationsReader {
@@ -47,15 +36,15 @@ impl IterationsReader {
         Self { entries }
     }
 
-    pub fn info(&self, iteration: IterationId) -> Option<IterationInfo> {
-        self.find(iteration).ok().map(|entry| info(&entry))
+    pub fn outline(&self, iteration: IterationId) -> Result<Arc<Outline>, Rejection> {
+        self.find(iteration).map(|entry| Arc::clone(&entry.outline))
     }
 
     /// All iterations, or those of one dataset; newest first.
     pub fn list(&self, dataset: Option<DatasetId>) -> Vec<IterationInfo> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = |entry: &&Arc<Entry>| dataset.is_none_or(|dataset| entry.dataset == dataset);
-        let mut list: Vec<_> = entries.values().filter(wanted).map(|entry| info(entry)).collect();
+        let mut list: Vec<_> = entries.values().filter(wanted).map(|entry| entry.info()).collect();
         list.sort_by_key(|info| std::cmp::Reverse((info.created_ms, info.id)));
         list
     }
@@ -90,26 +79,21 @@ impl IterationsReader {
         Ok(indices.iter().copied().filter(is_waited_for).collect())
     }
 
-    /// A walk over the samples that the rank has not taken, in order: from `position` on, if nothing came back since it
-    /// was taken, else from the first one.
-    pub fn walk(
-        &self,
-        iteration: IterationId,
-        rank: u32,
-        position: Option<Position>,
-    ) -> Result<Walk, Rejection> {
-        Walk::new(self.find(iteration)?, rank, position)
+    /// What a walk finds from a block on.
+    pub fn look(&self, look: Look) -> Result<Found, Rejection> {
+        self.find(look.iteration)?.look(look)
     }
 
-    /// Grants that are open. Of those that an earlier session left it is not known whether their answers have left, so
-    /// that whoever begins a new session returns them. Samples that were completed since stay completed.
+    /// Grants that are open. Of those whose owner is gone it is not known whether their answers have left, so that they
+    /// are returned. Samples that were completed since stay completed.
     pub fn open_grants(&self) -> Vec<OpenGrant> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let mut open = Vec::new();
         for (id, entry) in &*entries {
             for (rank, state) in &entry.state().ranks {
                 let numbers = state.batches.open_numbers();
-                open.extend(numbers.map(|number| OpenGrant { iteration: *id, rank: *rank, number }));
+                let grant = |(number, owner)| OpenGrant { iteration: *id, rank: *rank, number, owner };
+                open.extend(numbers.map(grant));
             }
         }
         open
@@ -118,15 +102,5 @@ impl IterationsReader {
     fn find(&self, iteration: IterationId) -> Result<Arc<Entry>, Rejection> {
         let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.get(&iteration).cloned().ok_or(Rejection::UnknownIteration(iteration))
-    }
-}
-
-fn info(entry: &Entry) -> IterationInfo {
-    IterationInfo {
-        id: entry.id,
-        dataset: entry.dataset,
-        created_ms: entry.created_ms,
-        definition: Arc::clone(&entry.definition),
-        rows: entry.rows.clone(),
     }
 }

@@ -11,3 +11,4 @@ mod random_life;
 mod sessions;
 mod sizes;
 mod staging;
+mod wire;

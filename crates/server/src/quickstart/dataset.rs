@@ -25,7 +25,7 @@ pub(super) async fn ensure(node: &Node, directory: &Path) -> Result<Arc<DatasetI
     let written = write_files(&directory, &records)?;
     let place = directory.to_str().with_context(|| format!("{} is not UTF-8", directory.display()))?;
     let location = format!("file://{place}");
-    if let Ok(known) = node.dataset_by_name(DATASET) {
+    if let Ok(known) = node.dataset_by_name(DATASET).await {
         let is_whole = known.shardsets.iter().any(|shardset| {
             let samples = shardset.manifest.map(|manifest| manifest.total_samples);
             shardset.location == location && samples == Some(records.len() as u64)
@@ -53,7 +53,7 @@ pub(super) async fn ensure(node: &Node, directory: &Path) -> Result<Arc<DatasetI
         tokio::time::sleep(POLL).await;
     }
     progress.finish();
-    let synced = node.dataset(created.id)?;
+    let synced = node.dataset(created.id).await?;
     println!("Dataset {}", told(&synced, &directory));
     Ok(synced)
 }

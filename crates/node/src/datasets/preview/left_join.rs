@@ -16,7 +16,7 @@ use lavandin_feed::cache::ChunkKey;
 use lavandin_feed::python::BatchReply;
 use lavandin_feed::rows::{Chunks, PartRows, Place};
 use lavandin_feed::uid_index::UidColumn;
-use lavandin_plan::iterations::{Definition, IterationInfo, ShardsetVersion};
+use lavandin_plan::iterations::{Definition, Outline, ShardsetVersion};
 use lavandin_plan::{Order, ShardRows};
 use lavandin_types::{IterationId, ShardsetId};
 use std::ops::Range;
@@ -53,14 +53,9 @@ impl LeftJoin {
             dataset.shardsets.iter().filter(|other| other.id != main.id && chosen.contains(&other.id));
         let used: Vec<_> = std::iter::once(main).chain(others).filter_map(version).collect();
         let shardsets = used.iter().map(|used| used.shardset).collect();
-        let info = IterationInfo {
-            id: IterationId::new(0, [0; 20]),
-            dataset: dataset.id,
-            created_ms: 0,
-            definition: Arc::new(definition(used, options)?),
-            rows: rows.clone(),
-        };
-        Ok(Self { plan: IterationPlan::open(runtime, dataset, info)?, rows, shardsets })
+        let id = IterationId::new(0, [0; 20]);
+        let outline = Outline::new(id, dataset.id, rows.clone(), definition(used, options)?);
+        Ok(Self { plan: IterationPlan::open(runtime, dataset, Arc::new(outline))?, rows, shardsets })
     }
 
     /// Samples of the main shardset.

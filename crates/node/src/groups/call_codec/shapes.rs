@@ -8,6 +8,7 @@ use crate::reservations::ReservationId;
 use crate::verifying::{DamagedCollection, Digests};
 use bytes::Bytes;
 use lavandin_filter::Kinds;
+use lavandin_plan::iterations;
 use lavandin_shard::{
     BatchIds, Change, Digest, FieldKinds, Hit, Outcome, Places, Record, RecordBatch, SearchProfile,
     SearchResult, VectorBatch, Which,
@@ -67,6 +68,52 @@ coded_struct!(CollectionStatistics {
     segments: u64,
     bytes: u64,
 });
+
+macro_rules! coded_as_bytes {
+    ($($type:ty),* $(,)?) => {
+        $(impl Coded for $type {
+            const BYTES_MIN: usize = 4;
+
+            fn put(&self, out: &mut Vec<u8>) {
+                let start = out.len();
+                0_u32.put(out);
+                self.encode(out);
+                let length = (out.len() - start - 4) as u32;
+                out[start..start + 4].copy_from_slice(&length.to_le_bytes());
+            }
+
+            fn get(from: &mut Reader<'_>) -> Option<Self> {
+                let length = u32::get(from)? as usize;
+                Self::decode(from.take(length)?)
+            }
+        })*
+    };
+}
+
+// A u32 of bytes before what `plan` has bytes for.
+coded_as_bytes!(
+    iterations::Request,
+    iterations::Question,
+    iterations::Reply,
+    iterations::Outcome,
+    iterations::Rejection,
+);
+
+impl Coded for Result<iterations::Outcome, iterations::Rejection> {
+    const BYTES_MIN: usize = 5;
+
+    fn put(&self, out: &mut Vec<u8>) {
+        self.is_ok().put(out);
+        match self {
+            Ok(outcome) => outcome.put(out),
+            Err(rejection) => rejection.put(out),
+        }
+    }
+
+    fn get(from: &mut Reader<'_>) -> Option<Self> {
+        Some(if bool::get(from)? { Ok(Coded::get(from)?) } else { Err(Coded::get(from)?) })
+    }
+}
 
 impl Coded for Places {
     const BYTES_MIN: usize = 12;

@@ -5,13 +5,14 @@ use crate::reads::Search;
 use crate::reservations::ReservationId;
 use crate::verifying::{DamagedCollection, Digests};
 use lavandin_filter::Kinds;
+use lavandin_plan::iterations::{self, Found, Question, Reply, Request};
 use lavandin_shard::Digest;
 use lavandin_shard::{
     BatchIds, Change, FieldKinds, Hit, Outcome, Places, ReadError, Record, RecordBatch, SearchProfile,
     SearchResult, VectorBatch, Which,
 };
 use lavandin_types::SequenceNumber;
-use lavandin_types::{CollectionId, ElementType, ErrorCode, Kind, RecordId};
+use lavandin_types::{CollectionId, ElementType, ErrorCode, IterationId, Kind, RecordId};
 use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
@@ -116,8 +117,22 @@ fn calls() -> Vec<GroupCall> {
         GroupCall::Checkpoint,
         GroupCall::WantMerge(collection),
         GroupCall::AwaitJobs(collection),
+        GroupCall::Iterations(iteration_requests()),
+        GroupCall::AskIterations(Question::Rank { iteration: iteration_id(), rank: 5 }),
     ]);
     calls
+}
+
+fn iteration_id() -> IterationId {
+    IterationId::new(1_760_000_000_000, [7; 20])
+}
+
+fn iteration_requests() -> Vec<Request> {
+    let iteration = iteration_id();
+    vec![
+        Request::TakeBlock { iteration, group: 1, block: 2 },
+        Request::Complete { iteration, indices: vec![1, 300] },
+    ]
 }
 
 fn hit() -> Hit {
@@ -165,6 +180,11 @@ fn answers() -> Vec<GroupAnswer> {
         GroupAnswer::Found(true),
         GroupAnswer::FieldKinds(Arc::unwrap_or_clone(fields())),
         GroupAnswer::Statistics(statistics),
+        GroupAnswer::Iterations(vec![
+            Ok(iterations::Outcome::Count(300)),
+            Err(iterations::Rejection::NotOpen { rank: 1, number: 2 }),
+        ]),
+        GroupAnswer::Told(Box::new(Reply::Found(Found::TakeBlock { group: 1, block: 300 }))),
         GroupAnswer::Digests(Digests {
             digests: vec![Digest {
                 collection: COLLECTION,

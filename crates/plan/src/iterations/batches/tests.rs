@@ -3,7 +3,7 @@ use crate::iterations::places::Place;
 
 fn batch(number: u64, delivered: bool, samples: impl Iterator<Item = u32>) -> Batch {
     let samples = samples.map(|offset| Place { block: 0, offset }).collect();
-    Batch { number, granted_ms: 10 * number, delivered, samples: Arc::new(samples) }
+    Batch { number, granted_ms: 10 * number, delivered, owner: Owner::NOBODY, samples: Arc::new(samples) }
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn a_batch_is_open_until_it_is_delivered_or_taken_out() {
     assert_eq!(batches.remove_open(5).map(|batch| batch.number), Some(5));
     assert!(batches.is_open(3) && !batches.is_open(4) && !batches.is_open(5));
     assert_eq!((batches.open(), batches.len()), (2, 3));
-    assert_eq!(batches.open_numbers().collect::<Vec<_>>(), [3, 6]);
+    assert_eq!(batches.open_numbers().map(|(number, _)| number).collect::<Vec<_>>(), [3, 6]);
     batches.clear();
     assert_eq!((batches.open(), batches.len()), (0, 0));
 }

@@ -38,7 +38,7 @@ impl Session {
             if let Some(name) = full {
                 return Some(self.grant(logged, iteration, name));
             }
-            match self.walk.step() {
+            match logged.step(&mut self.walk) {
                 Step::Sample(sample) if is_filtered(&sample) => self.filtered.push(sample),
                 Step::Sample(sample) => self.buckets.entry(category(&sample)).or_default().push(sample),
                 Step::TakeBlock { group, block } => {

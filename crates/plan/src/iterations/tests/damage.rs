@@ -2,7 +2,7 @@
 
 use super::fixture::{Logged, create, definition, grant_of, is_slow, iteration_id, places, shuffled};
 use crate::iterations::op::Op;
-use crate::iterations::{Create, Grant, IterationLimits, Iterations, Outcome, Request};
+use crate::iterations::{Create, Grant, IterationLimits, Iterations, Outcome, Request, Walk};
 use crate::order::Order;
 use lavandin_types::IterationId;
 
@@ -94,10 +94,13 @@ fn visit(iterations: &Iterations) {
 
 fn walk_all(iterations: &Iterations, id: IterationId) {
     for rank in 0..3 {
-        let _ = iterations.reader().rank(id, rank);
-        if let Ok(mut walk) = iterations.reader().walk(id, rank, None) {
+        let (reader, Ok(status)) = (iterations.reader(), iterations.reader().rank(id, rank)) else {
+            continue;
+        };
+        let outline = reader.outline(id).expect("it is listed");
+        if let Ok(mut walk) = Walk::new(outline, rank, &status) {
             (0..200).for_each(|_| {
-                walk.step();
+                walk.step(|look| reader.look(look)).expect("a known iteration and rank");
             });
         }
     }
@@ -105,7 +108,7 @@ fn walk_all(iterations: &Iterations, id: IterationId) {
 
 /// Some damage makes rows of thousands of millions of samples, which is allowed, but takes long to walk.
 fn is_small(iterations: &Iterations) -> bool {
-    iterations.reader().list(None).iter().all(|info| info.rows.total() <= 100_000)
+    iterations.reader().list(None).iter().all(|info| info.total <= 100_000)
 }
 
 fn apply_all(iterations: &mut Iterations, ops: &[Vec<u8>]) {
@@ -240,7 +243,7 @@ fn every_changed_byte_of_an_operation_is_harmless() {
 fn another_version_is_refused() {
     let logged = life();
     let mut bytes = logged.checkpoint();
-    bytes[0] = 2;
+    bytes[0] = 3;
     assert!(Iterations::decode(IterationLimits::default(), &bytes).is_none());
     let mut op = logged.log[0].clone();
     op[1] = 2;

@@ -2,11 +2,11 @@
 
 use crate::ShardRows;
 use crate::iterations::{
-    Create, Definition, Grant, IterationLimits, Iterations, IterationsReader, Join, Outcome, Place, Places,
-    Rejection, Request, Sample, ShardsetVersion, Step, Walk,
+    Create, Definition, Grant, IterationLimits, Iterations, IterationsReader, Join, Outcome, Owner, Place,
+    Places, Rejection, Request, Sample, ShardsetVersion, Step, Walk,
 };
 use crate::order::{LavenderShuffle, Order};
-use lavandin_types::{DatasetId, IterationId, ShardsetId};
+use lavandin_types::{DatasetId, IterationId, NodeId, ShardsetId};
 
 pub(crate) fn iteration_id(number: u64) -> IterationId {
     IterationId::new(1_760_000_000_000 + number, [7; 20])
@@ -139,14 +139,23 @@ impl Logged {
     }
 
     pub(crate) fn walk(&self, iteration: IterationId, rank: u32) -> Walk {
-        self.reader().walk(iteration, rank, None).expect("a known iteration and rank")
+        let reader = self.reader();
+        let (outline, status) = (reader.outline(iteration), reader.rank(iteration, rank));
+        let outline = outline.expect("a known iteration");
+        Walk::new(outline, rank, &status.expect("a known rank")).expect("a known rank")
+    }
+
+    pub(crate) fn step(&self, walk: &mut Walk) -> Step {
+        let reader = self.reader();
+        // What is gone is as stale as can be.
+        walk.step(|look| reader.look(look)).unwrap_or(Step::Stale)
     }
 
     /// Walks on, taking blocks, until there are `count` samples or the end.
     pub(crate) fn gather(&mut self, walk: &mut Walk, iteration: IterationId, count: usize) -> Vec<Sample> {
         let mut samples = Vec::new();
         while samples.len() < count {
-            match walk.step() {
+            match self.step(walk) {
                 Step::Sample(sample) => samples.push(sample),
                 Step::TakeBlock { group, block } => {
                     self.run(Request::TakeBlock { iteration, group, block }).expect("the next block");
@@ -160,7 +169,7 @@ impl Logged {
 
     /// Walks on in blocks that are taken.
     pub(crate) fn gather_more(&self, walk: &mut Walk, count: usize) -> Vec<Sample> {
-        let step = |_| match walk.step() {
+        let step = |_| match self.step(walk) {
             Step::Sample(sample) => sample,
             step => panic!("{step:?}"),
         };
@@ -192,6 +201,9 @@ pub(crate) fn place(block: u32, offset: u32) -> Place {
     Place { block, offset }
 }
 
+/// Who is granted everything.
+pub(crate) const OWNER: Owner = Owner { node: NodeId::new(3), incarnation: 2, ticket: 0 };
+
 /// A grant of all samples as the next batch of a walk that has just begun.
 pub(crate) fn grant_of(iteration: IterationId, rank: u32, walk: &Walk, samples: &[Sample]) -> Grant {
     Grant {
@@ -204,5 +216,6 @@ pub(crate) fn grant_of(iteration: IterationId, rank: u32, walk: &Walk, samples: 
         failed: Places::new(),
         delivered: Vec::new(),
         now_ms: 0,
+        owner: OWNER,
     }
 }

@@ -43,7 +43,7 @@ fn two_ranks_join() {
     assert_eq!(logged.create(create(1, 0, 0)), iteration_id(1));
     assert_eq!(logged.create(create(2, 1, 9_999)), iteration_id(1));
     assert!(logged.reader().rank(iteration_id(1), 1).unwrap().joined);
-    assert!(logged.reader().info(iteration_id(2)).is_none());
+    assert!(logged.reader().outline(iteration_id(2)).is_err());
     assert_eq!([1, 2].map(|id| logged.reader().rank_count(iteration_id(id))), [2, 0]);
     logged.check_replay();
 }
@@ -216,7 +216,7 @@ fn unfinished_iterations_give_way_when_they_are_idle() {
     let refused = logged.run(Request::Create(Box::new(create(3, 0, 900)))).unwrap_err();
     assert_eq!(refused, Rejection::TooManyIterations { limit: 2 });
     logged.create(create(3, 0, 1_000));
-    assert!(logged.reader().info(iteration_id(2)).is_none(), "the one that is idle for longest");
-    assert!(logged.reader().info(iteration_id(1)).is_some());
+    assert!(logged.reader().outline(iteration_id(2)).is_err(), "the one that is idle for longest");
+    assert!(logged.reader().outline(iteration_id(1)).is_ok());
     logged.check_replay();
 }

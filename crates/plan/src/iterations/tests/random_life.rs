@@ -1,6 +1,8 @@
 //! Random lives of one iteration beside the model: every step compares everything.
 
-use super::fixture::{Logged, create, dataset_id, definition, is_slow, iteration_id, places, shuffled};
+use super::fixture::{
+    Logged, OWNER, create, dataset_id, definition, is_slow, iteration_id, places, shuffled,
+};
 use super::model::{Fate, Model};
 use crate::ShardRows;
 use crate::iterations::{Create, Grant, Join, Request, Sample, Step};
@@ -150,7 +152,7 @@ impl Life {
 
     /// A rank that is there already would get a new iteration.
     fn join(&mut self, rank: u32) {
-        let info = self.logged.reader().info(self.id).unwrap();
+        let info = self.logged.reader().outline(self.id).unwrap();
         let finished = self.logged.reader().progress(self.id).unwrap().finished;
         if self.model.ranks.contains_key(&rank) || finished {
             return;
@@ -159,7 +161,7 @@ impl Life {
             id: iteration_id(99),
             dataset: dataset_id(0),
             definition: (*info.definition).clone(),
-            rows: info.rows,
+            rows: info.rows.clone(),
             join: Join { rank, world_size: None, threshold_ms: u64::MAX },
             now_ms: self.now_ms,
         };
@@ -171,7 +173,7 @@ impl Life {
         let mut walk = self.logged.walk(self.id, rank);
         let (mut granted, mut filtered, mut failed) = (Vec::new(), Vec::new(), Vec::new());
         for place in 0..count {
-            let Step::Sample(sample) = walk.step() else { break };
+            let Step::Sample(sample) = self.logged.step(&mut walk) else { break };
             match (fates >> (2 * place)) & 3 {
                 0 | 1 => granted.push(sample),
                 2 => filtered.push(sample),
@@ -192,6 +194,7 @@ impl Life {
             failed: places(&failed),
             delivered: delivered.clone(),
             now_ms: self.now_ms,
+            owner: OWNER,
         };
         self.logged.run(Request::Grant(Box::new(grant))).unwrap();
         delivered.iter().for_each(|(rank, number)| self.model.deliver(*rank, *number));
@@ -244,7 +247,8 @@ impl Life {
             let status = reader.rank(self.id, *rank).unwrap();
             assert_eq!((status.next, status.generation, status.joined), (state.next, state.generation, true));
             if !self.model.is_closed() {
-                assert_eq!(status.open, state.open.keys().copied().collect::<Vec<_>>());
+                let open: Vec<_> = status.open.iter().map(|(number, _)| *number).collect();
+                assert_eq!(open, state.open.keys().copied().collect::<Vec<_>>());
             }
         }
         for rank in 0..4 {
@@ -256,7 +260,7 @@ impl Life {
         let mut walk = self.logged.walk(self.id, rank);
         let mut found = Vec::new();
         let end = loop {
-            match walk.step() {
+            match self.logged.step(&mut walk) {
                 Step::Sample(sample) => found.push(sample.index),
                 step => break step,
             }
@@ -275,11 +279,16 @@ impl Life {
         let ranks: Vec<u32> = self.model.ranks.keys().copied().collect();
         for turn in 0.. {
             let rank = ranks[turn % ranks.len()];
-            let walk = self.logged.walk(self.id, rank).step();
+            let walk = self.logged.step(&mut self.logged.walk(self.id, rank));
             match walk {
                 Step::Sample(_) => self.act(Action::Grant { rank, count: 8, fates: 0, deliver: true }),
                 Step::TakeBlock { .. } => self.act(Action::TakeBlock { rank }),
-                _ if ranks.iter().all(|rank| self.logged.walk(self.id, *rank).step() == Step::End) => break,
+                _ if ranks
+                    .iter()
+                    .all(|rank| self.logged.step(&mut self.logged.walk(self.id, *rank)) == Step::End) =>
+                {
+                    break;
+                }
                 _ => {}
             }
         }

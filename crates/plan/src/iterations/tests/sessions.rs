@@ -1,6 +1,6 @@
 //! What sessions do, from the first batch to the last, through failures and restarts.
 
-use super::fixture::{Logged, create, definition, grant_of, iteration_id, places, shuffled};
+use super::fixture::{Logged, OWNER, create, definition, grant_of, iteration_id, places, shuffled};
 use crate::ShardRows;
 use crate::iterations::{Create, Grant, InProgress, OpenGrant, Outcome, Request, Step};
 use crate::order::Order;
@@ -124,7 +124,7 @@ fn a_failure_spends_a_number_and_is_no_batch() {
     logged.stage(Request::Grant(Box::new(next))).unwrap();
     logged.commit();
     assert_eq!(logged.reader().rank(iteration, 0).unwrap().next, 2);
-    assert_eq!(logged.reader().rank(iteration, 0).unwrap().open, [1]);
+    assert_eq!(logged.reader().rank(iteration, 0).unwrap().open, [(1, OWNER)]);
     logged.check_replay();
 }
 
@@ -140,7 +140,7 @@ fn who_completes_what_was_returned_is_believed() {
     assert_eq!(logged.reader().completable(iteration, &[1, 3, 4, 99]).unwrap(), [1, 3]);
     logged.stage(Request::Complete { iteration, indices: vec![1, 3, 4] }).unwrap();
     let mut walk = logged.walk(iteration, 0);
-    let samples = [0, 1].map(|_| match walk.step() {
+    let samples = [0, 1].map(|_| match logged.step(&mut walk) {
         Step::Sample(sample) => sample,
         step => panic!("{step:?}"),
     });
@@ -190,7 +190,7 @@ fn pushback_after_everything_was_granted() {
     complete(&mut logged, &all);
     // Now all is settled, the sets are gone, and nothing can come back.
     assert_eq!(logged.count(Request::Pushback { iteration }), 0);
-    assert_eq!(logged.walk(iteration, 0).step(), Step::End);
+    assert_eq!(logged.step(&mut logged.walk(iteration, 0)), Step::End);
     let progress = logged.reader().progress(iteration).unwrap();
     assert_eq!((progress.completed, progress.finished), (100, true));
     logged.restart();
@@ -224,10 +224,10 @@ fn grants_whose_answers_never_left_are_returned_after_a_restart() {
     complete(&mut logged, &batches[1][..2]);
     logged.restart();
     let open = logged.iterations.reader().open_grants();
-    let expected = [1, 2, 3].map(|number| OpenGrant { iteration, rank: 0, number });
+    let expected = [1, 2, 3].map(|number| OpenGrant { iteration, rank: 0, number, owner: OWNER });
     assert_eq!(open, expected);
     let mut returned = 0;
-    for OpenGrant { iteration, rank, number } in open {
+    for OpenGrant { iteration, rank, number, .. } in open {
         returned += logged.count(Request::Return { iteration, rank, number });
     }
     assert_eq!(returned, 13);
@@ -247,26 +247,11 @@ fn a_walk_is_stale_once_something_comes_back() {
     logged.batch(iteration, 0, 5, 0);
     let mut walk = logged.walk(iteration, 0);
     assert_eq!(logged.gather(&mut walk, iteration, 5).len(), 5);
-    let position = walk.position();
     logged.run(Request::Return { iteration, rank: 0, number: 0 }).unwrap();
-    assert_eq!(walk.step(), Step::Stale);
+    assert_eq!(logged.step(&mut walk), Step::Stale);
     assert_eq!(logged.gather(&mut others, iteration, 1).len(), 1, "the other rank's walk goes on");
-    let mut again = logged.reader().walk(iteration, 0, Some(position)).unwrap();
-    assert!(
-        matches!(again.step(), Step::Sample(sample) if sample.index == 0),
-        "an old position does not count"
-    );
-}
-
-#[test]
-fn a_position_spares_the_way() {
-    let mut logged = Logged::new();
-    let iteration = logged.create(create(ID, 0, 0));
-    let mut walk = logged.walk(iteration, 0);
-    logged.gather(&mut walk, iteration, 23);
-    let mut next = logged.reader().walk(iteration, 0, Some(walk.position())).unwrap();
-    assert!(matches!(next.step(), Step::Sample(sample) if sample.index == 23));
-    assert!(matches!(walk.step(), Step::Sample(sample) if sample.index == 23));
+    let mut again = logged.walk(iteration, 0);
+    assert!(matches!(logged.step(&mut again), Step::Sample(sample) if sample.index == 0));
 }
 
 #[test]
@@ -275,7 +260,7 @@ fn empty_shard_files_are_passed_over() {
     let rows = ShardRows::new(vec![0, 0, 3, 0, 2, 0]);
     let iteration = logged.create(Create { rows, ..create(ID, 0, 0) });
     assert_eq!(logged.batch(iteration, 0, 100, 0), [0, 1, 2, 3, 4]);
-    assert_eq!(logged.walk(iteration, 0).step(), Step::End);
+    assert_eq!(logged.step(&mut logged.walk(iteration, 0)), Step::End);
     assert!(logged.reader().progress(iteration).unwrap().finished);
 }
 
@@ -287,7 +272,7 @@ fn a_dataset_without_samples_is_finished_at_once() {
         let definition = definition(order, None);
         let rows = ShardRows::new(Vec::new());
         let iteration = logged.create(Create { rows, definition, ..create(id, 0, 0) });
-        assert_eq!(logged.walk(iteration, 0).step(), Step::End);
+        assert_eq!(logged.step(&mut logged.walk(iteration, 0)), Step::End);
         let progress = logged.reader().progress(iteration).unwrap();
         assert_eq!((progress.total, progress.finished), (0, true));
     }

@@ -136,6 +136,6 @@ fn eight_iterations(order: Order, completes: bool, share: u64) {
     logged.run(Request::Pushback { iteration }).unwrap();
     println!("  pushback in {:?}", begin.elapsed());
     let begin = Instant::now();
-    assert!(matches!(logged.walk(iteration, 0).step(), Step::Sample(_)));
+    assert!(matches!(logged.step(&mut logged.walk(iteration, 0)), Step::Sample(_)));
     println!("  first step of a walk in {:?}", begin.elapsed());
 }

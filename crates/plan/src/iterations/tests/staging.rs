@@ -1,7 +1,9 @@
 //! Several requests staged before any is applied, and everything that is refused.
 
-use super::fixture::{Logged, create, dataset_id, grant_of, iteration_id, place, places, shuffled};
-use crate::iterations::{Create, Grant, IterationLimits, Outcome, Places, Rejection, Request, Step};
+use super::fixture::{Logged, OWNER, create, dataset_id, grant_of, iteration_id, place, places, shuffled};
+use crate::iterations::{
+    Create, Grant, IterationLimits, Outcome, Owner, Places, RankStatus, Rejection, Request, Step, Walk,
+};
 use lavandin_types::ErrorCode;
 
 const ID: u64 = 1;
@@ -45,7 +47,8 @@ fn staged_samples_are_not_granted_again() {
     let mut logged = begun();
     let first = grant(&logged, 0, 0, 0..4);
     stage(&mut logged, first.clone()).unwrap();
-    let refused = stage(&mut logged, first).unwrap_err();
+    let of_another = Grant { owner: Owner { ticket: 1, ..OWNER }, ..first };
+    let refused = stage(&mut logged, of_another).unwrap_err();
     assert!(matches!(refused, Rejection::Conflict { expected: 0, found: 1, .. }), "{refused}");
     assert_eq!(refused.code(), ErrorCode::Overloaded);
     let overlapping = grant(&logged, 0, 1, 3..5);
@@ -205,6 +208,7 @@ fn an_iteration_that_is_being_created_can_be_used() {
         failed: Places::new(),
         delivered: vec![],
         now_ms: 5,
+        owner: OWNER,
     };
     stage(&mut logged, first).unwrap();
     logged.commit();
@@ -228,7 +232,7 @@ fn dropping_a_dataset_drops_its_iterations() {
     let ids: Vec<_> = logged.reader().list(None).iter().map(|info| info.id).collect();
     assert_eq!(ids, [iteration_id(4), iteration_id(2)]);
     assert!(logged.reader().progress(iteration).is_none());
-    assert_eq!(walk.step(), Step::Stale);
+    assert_eq!(logged.step(&mut walk), Step::Stale);
     logged.check_replay();
 }
 
@@ -251,7 +255,9 @@ fn strangers_are_refused() {
     let iteration = logged.create(replicated);
     let stranger = Grant { iteration, rank: 2, ..grant(&logged, 0, 0, 0..0) };
     assert_eq!(stage(&mut logged, stranger).unwrap_err(), Rejection::UnknownRank(2));
-    assert!(matches!(logged.reader().walk(iteration, 2, None), Err(Rejection::UnknownRank(2))));
+    let outline = logged.reader().outline(iteration).unwrap();
+    let walk = Walk::new(outline, 2, &RankStatus::default());
+    assert!(matches!(walk, Err(Rejection::UnknownRank(2))));
     assert_eq!(logged.reader().rank(iteration, 2), Err(Rejection::UnknownRank(2)));
     let foreign = Request::TakeBlock { iteration, group: 1, block: 0 };
     assert_eq!(logged.stage(foreign).unwrap_err(), Rejection::UnknownGroup(1));
@@ -297,4 +303,22 @@ fn limits_hold() {
     let third = Grant { samples: Places::new(), rank: 2, number: 0, ..grant_of(iteration, 2, &walk, &[]) };
     assert_eq!(stage(&mut logged, third).unwrap_err(), Rejection::TooManyRanks { limit: 2 });
     assert_eq!(places(&samples).len(), 6);
+}
+
+#[test]
+fn a_grant_that_is_asked_for_again_is_known() {
+    let mut logged = begun();
+    let iteration = iteration_id(ID);
+    let owner = Owner { ticket: 7, ..OWNER };
+    let first = Grant { owner, ..grant(&logged, 0, 0, 0..3) };
+    stage(&mut logged, first.clone()).unwrap();
+    assert_eq!(stage(&mut logged, first.clone()).unwrap_err(), Rejection::UnderWay { rank: 0, number: 0 });
+    logged.commit();
+    assert_eq!(stage(&mut logged, first.clone()).unwrap_err(), Rejection::Repeated { rank: 0, number: 0 });
+    logged.restart();
+    assert_eq!(stage(&mut logged, first.clone()).unwrap_err(), Rejection::Repeated { rank: 0, number: 0 });
+    let of_another = Grant { owner: Owner { ticket: 8, ..OWNER }, ..first.clone() };
+    assert!(matches!(stage(&mut logged, of_another), Err(Rejection::Conflict { .. })));
+    logged.run(Request::Return { iteration, rank: 0, number: 0 }).unwrap();
+    assert!(matches!(stage(&mut logged, first), Err(Rejection::Conflict { .. })), "it was given back");
 }

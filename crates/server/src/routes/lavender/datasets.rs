@@ -54,7 +54,7 @@ routes! { "datasets":
 
 async fn list(call: Call) -> Done {
     let query = wire::DatasetsQuery::parse(call.query())?;
-    let mut all = call.app.node.datasets();
+    let mut all = call.app.node.datasets().await?;
     if let Some(name) = &query.name {
         all.retain(|dataset| dataset.name == *name);
     }
@@ -83,13 +83,13 @@ async fn create(mut call: Call) -> Done {
 }
 
 async fn get(call: Call) -> Done {
-    let dataset = call.app.node.dataset(id::<DatasetId>(&call, 2, NO_DATASET)?);
+    let dataset = call.app.node.dataset(id::<DatasetId>(&call, 2, NO_DATASET)?).await;
     json(convert::dataset_full(&*dataset.map_err(|error| missing(error, NO_DATASET))?).to_json())
 }
 
 async fn remove(call: Call) -> Done {
     let dataset = id::<DatasetId>(&call, 2, NO_DATASET)?;
-    let info = call.app.node.dataset(dataset).map_err(|error| missing(error, NO_DATASET))?;
+    let info = call.app.node.dataset(dataset).await.map_err(|error| missing(error, NO_DATASET))?;
     let removed = call.app.node.delete_dataset(&call.context()?, dataset).await;
     call.audit_key("delete_dataset", &info.name, &removed);
     removed?;
@@ -114,14 +114,15 @@ async fn create_preview(mut call: Call) -> Done {
     let dataset = id::<DatasetId>(&call, 2, NO_DATASET)?;
     let request: wire::CreatePreview = body(&mut call).await?;
     let from_zero = |number: i64| u64::try_from(number).unwrap_or(0);
-    let preview = call.app.node.create_preview(dataset, from_zero(request.offset), from_zero(request.limit));
+    let (offset, limit) = (from_zero(request.offset), from_zero(request.limit));
+    let preview = call.app.node.create_preview(dataset, offset, limit).await;
     let preview_id = preview.map_err(|error| missing(error, NO_DATASET))?;
     json(wire::PreviewId { preview_id }.to_json())
 }
 
 async fn get_preview(call: Call) -> Done {
     let dataset = id::<DatasetId>(&call, 2, NO_DATASET)?;
-    let info = call.app.node.dataset(dataset).map_err(|error| missing(error, NO_DATASET))?;
+    let info = call.app.node.dataset(dataset).await.map_err(|error| missing(error, NO_DATASET))?;
     match call.app.node.preview(&call.part(4)?) {
         PreviewState::Unknown => Err(ApiError::invalid(phrase::PREVIEW_NOT_FOUND)),
         PreviewState::Failed(error) => Err(ApiError::new(ErrorCode::Internal, error)),

@@ -66,7 +66,7 @@ fn named(function: Function) -> wire::NamedFunction {
 }
 
 fn shown(info: &IterationInfo) -> wire::Iteration {
-    let IterationInfo { id, dataset, total, created_ms, options } = info.clone();
+    let IterationInfo { id, dataset, total, created_ms, options, .. } = info.clone();
     let functions = |functions: Vec<Function>| {
         (!functions.is_empty()).then(|| functions.into_iter().map(named).collect())
     };
@@ -112,7 +112,7 @@ async fn list(call: Call) -> Done {
         Some(Ok(dataset)) => Some(dataset),
         None => None,
     };
-    let all: Vec<_> = call.app.node.iterations(dataset).iter().map(shown).collect();
+    let all: Vec<_> = call.app.node.iterations(&call.context()?, dataset).await?.iter().map(shown).collect();
     json(serde_json::to_vec(&all).unwrap_or_default())
 }
 
@@ -224,13 +224,14 @@ fn order(request: &wire::CreateIteration, shuffle: Option<ShuffleOptions>) -> Re
 
 async fn get(call: Call) -> Done {
     let iteration = id::<IterationId>(&call, 2, NO_ITERATION)?;
-    let info = call.app.node.iteration(iteration).map_err(|error| missing(error, NO_ITERATION))?;
-    let dataset = call.app.node.dataset(info.dataset).map_err(|error| missing(error, NO_ITERATION))?;
+    let (node, context) = (&call.app.node, call.context()?);
+    let info = node.iteration(&context, iteration).await.map_err(|error| missing(error, NO_ITERATION))?;
+    let dataset = node.dataset(info.dataset).await.map_err(|error| missing(error, NO_ITERATION))?;
     let mut shardsets = Vec::new();
-    for shardset in call.app.node.iteration_shardsets(iteration)? {
+    for shardset in info.shardsets.iter().copied() {
         // One that was removed meanwhile is left out.
         let Ok(found) = dataset.shardset(shardset) else { continue };
-        let (files, _) = call.app.node.shard_files(&dataset, shardset, 0, u64::MAX).await?;
+        let (files, _) = node.shard_files(&dataset, shardset, 0, u64::MAX).await?;
         shardsets.push(wire::ShardsetWithShards {
             shardset: convert::shardset(&dataset, found),
             shards: files.iter().map(|file| convert::shard(found, file)).collect(),
@@ -244,7 +245,8 @@ async fn get(call: Call) -> Done {
 
 async fn progress(call: Call) -> Done {
     let iteration = id::<IterationId>(&call, 2, NOT_INITIALIZED)?;
-    let progress = call.app.node.progress(iteration).map_err(|error| missing(error, NOT_INITIALIZED))?;
+    let progress = call.app.node.progress(&call.context()?, iteration).await;
+    let progress = progress.map_err(|error| missing(error, NOT_INITIALIZED))?;
     let in_progress = progress.in_progress.iter().map(|sample| wire::InProgress {
         index: sample.index,
         rank: i64::from(sample.rank),

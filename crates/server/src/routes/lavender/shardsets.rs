@@ -50,9 +50,9 @@ routes! { "shardsets":
 }
 
 /// The dataset and the shardset that the path names.
-fn named(call: &Call) -> Result<(Arc<DatasetInfo>, ShardsetId), ApiError> {
+async fn named(call: &Call) -> Result<(Arc<DatasetInfo>, ShardsetId), ApiError> {
     debug_assert!(call.route.path.starts_with(PATH));
-    let dataset = call.app.node.dataset(id::<DatasetId>(call, 2, NO_SHARDSET)?);
+    let dataset = call.app.node.dataset(id::<DatasetId>(call, 2, NO_SHARDSET)?).await;
     let dataset = dataset.map_err(|error| missing(error, NO_SHARDSET))?;
     let shardset = id::<ShardsetId>(call, 4, NO_SHARDSET)?;
     dataset.shardset(shardset).map_err(|_| not_found(NO_SHARDSET))?;
@@ -91,12 +91,12 @@ async fn create(mut call: Call) -> Done {
 }
 
 async fn get(call: Call) -> Done {
-    let (dataset, shardset) = named(&call)?;
+    let (dataset, shardset) = named(&call).await?;
     shown(&dataset, shardset)
 }
 
 async fn update(mut call: Call) -> Done {
-    let (dataset, shardset) = named(&call)?;
+    let (dataset, shardset) = named(&call).await?;
     let request: wire::UpdateShardset = body(&mut call).await?;
     let context = call.context()?;
     let changed = call.app.node.set_main_shardset(&context, (dataset.id, shardset), request.is_main).await;
@@ -107,7 +107,7 @@ async fn update(mut call: Call) -> Done {
 }
 
 async fn remove(call: Call) -> Done {
-    let (dataset, shardset) = named(&call)?;
+    let (dataset, shardset) = named(&call).await?;
     let info = dataset.shardset(shardset).map_err(|_| not_found(NO_SHARDSET))?;
     let removed = call.app.node.delete_shardset(&call.context()?, dataset.id, shardset).await;
     call.audit_key("delete_shardset", &shardset.to_string(), &removed);
@@ -119,7 +119,7 @@ async fn remove(call: Call) -> Done {
 async fn shards(call: Call) -> Done {
     let page = wire::PageQuery::parse(call.query())?;
     // Of an unknown shardset there are none.
-    let Ok((dataset, shardset)) = named(&call) else {
+    let Ok((dataset, shardset)) = named(&call).await else {
         return json(wire::ShardPage { shards: Vec::new(), total: 0 }.to_json());
     };
     let info = dataset.shardset(shardset).map_err(|_| not_found(NO_SHARDSET))?;
@@ -130,7 +130,7 @@ async fn shards(call: Call) -> Done {
 
 async fn statistics(call: Call) -> Done {
     const NONE: &str = "Shard statistics not found";
-    let (dataset, shardset) = named(&call).map_err(|_| not_found(NONE))?;
+    let (dataset, shardset) = named(&call).await.map_err(|_| not_found(NONE))?;
     let file = id::<ShardFileId>(&call, 6, NONE)?;
     let found = call.app.node.shard_statistics(&dataset, shardset, file).await?;
     let found = found.ok_or_else(|| not_found(NONE))?;
@@ -139,7 +139,7 @@ async fn statistics(call: Call) -> Done {
 }
 
 async fn sync(mut call: Call) -> Done {
-    let (dataset, shardset) = named(&call)?;
+    let (dataset, shardset) = named(&call).await?;
     let request: wire::SyncShardset = body(&mut call).await?;
     let started = call.app.node.sync_shardset(dataset.id, shardset, request.overwrite);
     call.audit_key("sync_shardset", &shardset.to_string(), &started);
@@ -148,7 +148,7 @@ async fn sync(mut call: Call) -> Done {
 }
 
 async fn sync_status(call: Call) -> Done {
-    let (_, shardset) = named(&call)?;
+    let (_, shardset) = named(&call).await?;
     match call.app.node.sync_status(shardset) {
         Some(status) => json(convert::task(&status).to_json()),
         None => null(),
