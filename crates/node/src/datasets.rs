@@ -10,12 +10,16 @@
 
 mod batch_cache;
 mod catalogue;
+mod chores;
+mod file_finder;
 mod files;
 mod grants;
 mod iteration_groups;
 mod iterations;
+mod listings;
 mod made;
 mod maker;
+mod manifest_keeper;
 mod manifests;
 mod next;
 mod peer_calls;
@@ -27,6 +31,7 @@ mod results;
 mod runtime;
 mod session;
 mod shard_files;
+mod stored_files;
 mod sync;
 mod tasks;
 mod user_code;
@@ -38,6 +43,7 @@ pub use iterations::{
 };
 pub use lavandin_cluster::{ColumnInfo, DatasetInfo, ManifestRef, ShardsetInfo};
 pub use lavandin_feed::python::Kind as FunctionKind;
+pub(crate) use manifest_keeper::keep_manifests;
 pub use next::{Batch, BatchFailure, BatchFormat, Delivery, NextOptions, NextOutcome};
 pub use preprocess::PreprocessRequest;
 pub use preview::{Preview, PreviewState};

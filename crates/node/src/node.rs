@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::cluster_settings::ClusterSettings;
 use crate::copied;
 use crate::databases::LeaderSilence;
-use crate::datasets::DatasetRuntime;
+use crate::datasets::{DatasetRuntime, keep_manifests};
 use crate::error::NodeError;
 use crate::groups::{GroupHost, PeerCalls, Router};
 use crate::identity::{self, Identity};
@@ -166,6 +166,8 @@ impl Node {
             leader_silence: LeaderSilence::default(),
             started: Instant::now(),
         });
+        node.datasets.belong_to(&node);
+        node.datasets.handle.spawn(keep_manifests(Arc::downgrade(&node)));
         match node.catch_up().await {
             Ok(()) => Ok(node),
             Err(error) => {
@@ -267,6 +269,10 @@ impl Node {
         }
         self.membership.ready()?;
         self.groups.ready()
+    }
+
+    pub(crate) fn weak(&self) -> Weak<Self> {
+        Weak::clone(&self.me)
     }
 
     /// The catalogue of this moment.

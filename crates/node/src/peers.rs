@@ -48,6 +48,8 @@ pub(crate) mod method {
     pub(crate) const SNAPSHOT: u16 = 5;
     /// See `DatasetRequest`.
     pub(crate) const DATASETS: u16 = 6;
+    /// See `FileRequest`.
+    pub(crate) const FILES: u16 = 7;
 }
 
 /// The way to other nodes.

@@ -219,7 +219,7 @@ fn of_datasets(text: &mut Text, app: &App) {
         "Iterations that are kept in the groups which this node leads, finished ones too",
         app.node.iterations_led() as u64,
     );
-    let tasks = app.node.tasks();
+    let tasks = app.node.own_tasks();
     let ended =
         tasks.iter().filter(|(_, task)| ["failed", "aborted"].contains(&task.status.as_str())).count();
     text.family(

@@ -68,15 +68,17 @@ class Member(Node):
 
 
 class Members:
-    """A head and workers."""
+    """A head and workers. `apart` gives each a working directory of its own, as if it ran on a machine of its own."""
 
-    def __init__(self, folder: Path):
-        self.folder, self.all = folder, {}
+    def __init__(self, folder: Path, apart: bool = False):
+        self.folder, self.apart, self.all = folder, apart, {}
 
     def add(self, name: str, *arguments: str) -> Member:
         """One more member, the first of which is the head; it is not started."""
         head = next(iter(self.all.values())).port if self.all else None
-        self.all[name] = Member.make(self.folder, name, head, arguments)
+        folder = self.folder / name if self.apart else self.folder
+        folder.mkdir(exist_ok=True)
+        self.all[name] = Member.make(folder, name, head, arguments)
         return self.all[name]
 
     def __getitem__(self, name: str) -> Member:

@@ -12,6 +12,7 @@ use super::Location;
 use super::cached_file::{CacheKey, extension_of, hash_of_tag};
 use super::disk_cache::{DiskCache, Pinned, Reservation};
 use super::error::LocationError;
+use super::origin::Origin;
 use super::remote::{Opened, Remotes};
 use super::retry::Retry;
 use super::version::Version;
@@ -33,7 +34,7 @@ const ROOM_STEP_BYTES: u64 = 8 << 20;
 
 /// What a download needs.
 pub(super) struct Download<'a> {
-    pub(super) remotes: &'a Remotes,
+    pub(super) source: Source<'a>,
     pub(super) cache: &'a DiskCache,
     pub(super) file: &'a Location,
     /// Hash of what tells the file from all others.
@@ -41,6 +42,25 @@ pub(super) struct Download<'a> {
     pub(super) expected: Option<&'a Version>,
     /// How long the server may be silent.
     pub(super) request_timeout: Duration,
+}
+
+/// Who sends the bytes.
+pub(super) enum Source<'a> {
+    Stores(&'a Remotes),
+    /// The version stands for the content, so that a try goes on where another broke off.
+    Origin(&'a dyn Origin, &'a Version),
+}
+
+impl Source<'_> {
+    async fn open(&self, file: &Location, offset: u64) -> Result<Opened, LocationError> {
+        match self {
+            Self::Stores(remotes) => remotes.open(file, offset).await,
+            Self::Origin(origin, version) => {
+                let (body, version) = (origin.open(offset).await?, Version::clone(version));
+                Ok(Opened { version, offset, is_resumable: true, body })
+            }
+        }
+    }
 }
 
 impl Download<'_> {
@@ -64,7 +84,7 @@ impl Download<'_> {
         if !partial.is_resumable {
             partial.restart();
         }
-        let opened = match self.remotes.open(self.file, partial.len).await {
+        let opened = match self.source.open(self.file, partial.len).await {
             // Shorter than what is here: not the file it was.
             Err(LocationError::Refused { status: 416, .. }) if partial.len > 0 => {
                 partial.restart();

@@ -21,6 +21,11 @@ impl Fingerprint {
     pub fn of_content(hash: u128) -> Self {
         Self(hash)
     }
+
+    /// The XXH3-128 hash of the content.
+    pub fn get(self) -> u128 {
+        self.0
+    }
 }
 
 impl fmt::Display for Fingerprint {

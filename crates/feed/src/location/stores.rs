@@ -4,12 +4,13 @@ use super::Location;
 use super::address::Place;
 use super::cached_file::hash_of_url;
 use super::disk_cache::{CacheGuard, DiskCache, Pinned};
-use super::download::Download;
+use super::download::{Download, Source};
 use super::error::LocationError;
 use super::file_store::FileStore;
 use super::fingerprint::{Fingerprint, content_fingerprint, hash_file};
 use super::flights::Flights;
 use super::options::StoreOptions;
+use super::origin::Origin;
 use super::remote::Remotes;
 use super::retry::{Retry, RetryPolicy};
 use super::s3_upload::upload;
@@ -136,6 +137,23 @@ impl Stores {
         self.inner.flights.join(key, fetch).await
     }
 
+    /// A file by its content: from the disk cache, else a download from `origin`, one for all who ask at the same time.
+    /// `file` is where it is over there, for messages.
+    pub async fn by_content(
+        &self,
+        file: &Location,
+        (content, size): (Fingerprint, u64),
+        origin: Arc<dyn Origin>,
+    ) -> Result<LocalFile, LocationError> {
+        let url = hash_of_url(&format!("content {content}"));
+        let version = Version::new(size, Some(content.to_string()));
+        let (inner, file, key) = (self.inner.clone(), file.clone(), (url, Some(version.clone())));
+        let fetch = async move {
+            inner.in_time(&file.shown(), inner.fetch_content(&file, (url, version), content, &*origin)).await
+        };
+        self.inner.flights.join(key, fetch).await
+    }
+
     /// Copies the local file at `source` to `target`, replacing what is there: readers see the old or the new whole.
     /// Into `file://` (the data directory and the roots only) it survives a loss of power after return. Other stores
     /// than `s3://` cannot be written.
@@ -255,9 +273,35 @@ impl Inner {
         let stopped =
             |_| LocationError::Stopped { file: file.shown(), cause: "the stores are closed".to_owned() };
         let _permit = self.downloads.acquire().await.map_err(stopped)?;
-        let (remotes, cache, request_timeout) = (&self.remotes, &self.cache, self.request_timeout);
-        let download = Download { remotes, cache, file, url, expected, request_timeout };
+        let (cache, request_timeout) = (&self.cache, self.request_timeout);
+        let source = Source::Stores(&self.remotes);
+        let download = Download { source, cache, file, url, expected, request_timeout };
         let (pinned, version) = download.run(self.retry()).await?;
+        Ok(local_file(pinned, version))
+    }
+
+    async fn fetch_content(
+        &self,
+        file: &Location,
+        (url, version): (u128, Version),
+        content: Fingerprint,
+        origin: &dyn Origin,
+    ) -> Result<LocalFile, LocationError> {
+        if let Some(found) = self.cached(url, &version).await? {
+            return Ok(local_file(found, version));
+        }
+        let stopped =
+            |_| LocationError::Stopped { file: file.shown(), cause: "the stores are closed".to_owned() };
+        let _permit = self.downloads.acquire().await.map_err(stopped)?;
+        let (source, expected) = (Source::Origin(origin, &version), Some(&version));
+        let (cache, request_timeout) = (&self.cache, self.request_timeout);
+        let download = Download { source, cache, file, url, expected, request_timeout };
+        let (pinned, version) = download.run(self.retry()).await?;
+        if Fingerprint::of_content(pinned.content) != content {
+            self.cache.discard(&pinned.guard);
+            let cause = "its bytes are not those that were synced".to_owned();
+            return Err(LocationError::Broken { file: file.shown(), got: pinned.size, cause });
+        }
         Ok(local_file(pinned, version))
     }
 

@@ -4,6 +4,7 @@
 
 mod cache;
 mod hf;
+mod origin;
 mod s3;
 mod s3_server;
 mod server;

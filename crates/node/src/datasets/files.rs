@@ -168,7 +168,7 @@ fn read_chunk(
     chunk: u32,
     columns: u64,
 ) -> Result<Arc<RecordBatch>, FileError> {
-    let key = ChunkKey { file: file.fingerprint, chunk, columns };
+    let key = ChunkKey { file: file.fingerprint(), chunk, columns };
     runtime.chunks.get_or_read(key, || {
         let local = file.local(runtime)?;
         let reader = file.reader(&local)?;

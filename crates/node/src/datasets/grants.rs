@@ -121,6 +121,7 @@ impl Grants {
         };
         match peers.ask(node, &request, ANSWER_MAX).await {
             Ok(DatasetReply::Grants { numbers }) => numbers,
+            Ok(_) => Vec::new(),
             Err(error) => {
                 tracing::warn!(
                     event = "owner_silent", %iteration, rank, %node, %error,

@@ -1,25 +1,32 @@
-//! Manifests on the disk: `groups/1/manifests/SHARDSET-VERSION`, immutable and synced before the catalogue names them.
-//! The indexes of the files that one sync read lie beside it, one after the other in `SHARDSET-VERSION.indexes`; a
-//! manifest names each as `SHARDSET-VERSION.indexes:OFFSET:LENGTH`.
+//! Manifests on the disk, in `manifests/` of the data directory: immutable, and synced before the catalogue names them.
+//! One is `SHARDSET-VERSION-HASH`. The indexes of the files that one sync read lie beside it, one after the other in
+//! `SHARDSET-VERSION-RANDOM.indexes`; a manifest names each as `FILE:OFFSET:LENGTH`. So no two files of one name differ,
+//! whatever node wrote them, and a node that lacks one takes it from any that has it (`stored_files`).
+//!
+//! What must be kept is said by the catalogue and by the iterations (`manifest_keeper`).
 
+use crate::datasets::stored_files::StoredFiles;
 use crate::error::NodeError;
 use lavandin_cluster::ManifestRef;
 use lavandin_feed::manifest::Manifest;
 use lavandin_storage::create_folders;
 use lavandin_types::ShardsetId;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Manifests kept open; those that nobody uses go first.
 const OPEN_MAX: usize = 64;
+/// How files end that are being written.
+const UNFINISHED: &str = ".new";
 
 pub(crate) struct Manifests {
     directory: PathBuf,
-    open: Mutex<HashMap<(ShardsetId, u64), Arc<Manifest>>>,
+    others: StoredFiles,
+    open: Mutex<HashMap<Named, Arc<Manifest>>>,
     /// Those that somebody is about to name, and how many do.
     pinned: Arc<Mutex<HashMap<Named, usize>>>,
 }
@@ -36,7 +43,7 @@ pub(crate) struct Pins {
 
 impl Drop for Pins {
     fn drop(&mut self) {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = lock(&self.pinned);
         for key in &self.kept {
             if let Some(count) = pinned.get_mut(key) {
                 *count -= 1;
@@ -47,38 +54,54 @@ impl Drop for Pins {
 }
 
 impl Manifests {
-    /// The folder is made when something is stored: on a member of a cluster that has no copy of the group it would look
-    /// like one.
-    pub(crate) fn of_group(group: &Path) -> Self {
-        Self { directory: group.join("manifests"), open: Mutex::default(), pinned: Arc::default() }
+    /// In a data directory; what is not here is looked for on other nodes. The folder is made when something is stored.
+    /// Blocks.
+    pub(crate) fn open(data_dir: &Path, others: StoredFiles) -> Result<Self, NodeError> {
+        let directory = data_dir.join("manifests");
+        let manifests = Self { directory, others, open: Mutex::default(), pinned: Arc::default() };
+        manifests.move_in(&data_dir.join("groups").join("1").join("manifests"))?;
+        Ok(manifests)
+    }
+
+    /// Earlier versions of this program kept manifests in the folder of group 1, without a hash in their names.
+    fn move_in(&self, former: &Path) -> Result<(), NodeError> {
+        let Ok(entries) = fs::read_dir(former) else { return Ok(()) };
+        let move_all = || -> std::io::Result<()> {
+            create_folders(&self.directory)?;
+            for entry in entries {
+                let entry = entry?;
+                let mut name = entry.file_name().to_string_lossy().into_owned();
+                if !name.contains('.') {
+                    name = format!("{name}-{:032x}", Manifest::hash(&fs::read(entry.path())?));
+                }
+                fs::rename(entry.path(), self.directory.join(name))?;
+            }
+            File::open(&self.directory)?.sync_all()?;
+            fs::remove_dir(former)
+        };
+        move_all().map_err(|error| failed(former, &error))
     }
 
     /// Keeps these until the pins are dropped, if nobody has begun to remove them: whoever pins looks afterwards whether
     /// the catalogue still names them.
     pub(crate) fn pin(&self, kept: Vec<Named>) -> Pins {
-        let mut pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut pinned = lock(&self.pinned);
         kept.iter().for_each(|key| *pinned.entry(*key).or_default() += 1);
         Pins { pinned: Arc::clone(&self.pinned), kept }
     }
 
-    /// What is pinned of a shardset, by version and hash. To be asked before the catalogue and the iterations are.
-    pub(crate) fn pinned(&self, shardset: ShardsetId) -> Vec<(u64, u128)> {
-        let pinned = self.pinned.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_shardset = pinned.keys().filter(|(of, ..)| *of == shardset);
-        of_shardset.map(|(_, version, hash)| (*version, *hash)).collect()
+    /// What is pinned. To be asked before the catalogue and the iterations are.
+    pub(crate) fn pinned(&self) -> HashSet<Named> {
+        lock(&self.pinned).keys().copied().collect()
     }
 
-    /// A version that no file has, above the catalogue's: one that was written may be named at any time, as long as nobody
-    /// knows what became of the proposal to.
+    /// A version that no file here has, above the catalogue's: one that was written may be named at any time, as long as
+    /// nobody knows what became of the proposal to.
     pub(crate) fn next_version(&self, shardset: ShardsetId, current: u64) -> Result<u64, NodeError> {
         create_folders(&self.directory).map_err(|error| failed(&self.directory, &error))?;
-        let entries = fs::read_dir(&self.directory).map_err(|error| failed(&self.directory, &error))?;
-        let mut highest = current;
-        for entry in entries {
-            let name = entry.map_err(|error| failed(&self.directory, &error))?.file_name();
-            highest = highest.max(version_in(&name.to_string_lossy(), shardset).unwrap_or(0));
-        }
-        Ok(highest + 1)
+        let written = self.names()?.into_iter().filter_map(|name| parse_name(&name));
+        let highest = written.filter(|(of, _)| *of == shardset).map(|(_, version)| version).max();
+        Ok(highest.unwrap_or(0).max(current) + 1)
     }
 
     /// Writes a manifest; on return it survives a crash.
@@ -89,19 +112,11 @@ impl Manifests {
         manifest: &Manifest,
     ) -> Result<ManifestRef, NodeError> {
         let encoded = manifest.encode();
-        let path = self.path(shardset, version);
-        let unfinished = path.with_extension("new");
-        let write = || -> std::io::Result<()> {
-            let mut file = File::create(&unfinished)?;
-            file.write_all(&encoded)?;
-            file.sync_all()?;
-            fs::rename(&unfinished, &path)?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(|error| failed(&path, &error))?;
+        let hash = Manifest::hash(&encoded);
+        self.write(&manifest_name((shardset, version, hash)), |file| file.write_all(&encoded))?;
         Ok(ManifestRef {
             version,
-            hash: Manifest::hash(&encoded),
+            hash,
             shard_count: manifest.files.len() as u32,
             total_samples: manifest.total_rows(),
             bytes: manifest.files.iter().map(|file| file.bytes).sum(),
@@ -116,8 +131,7 @@ impl Manifests {
         version: u64,
         indexes: &[Vec<u8>],
     ) -> Result<Vec<String>, NodeError> {
-        let path = self.path(shardset, version).with_extension("indexes");
-        let file_name = format!("{shardset}-{version}.indexes");
+        let file_name = format!("{shardset}-{version}-{:032x}.indexes", crate::identity::random()?);
         let mut names = Vec::with_capacity(indexes.len());
         let mut offset = 0;
         for index in indexes {
@@ -125,31 +139,39 @@ impl Manifests {
             names.push(if index.is_empty() { String::new() } else { name });
             offset += index.len() as u64;
         }
-        let write = || -> std::io::Result<()> {
-            let mut file = std::io::BufWriter::new(File::create(&path)?);
-            indexes.iter().try_for_each(|index| file.write_all(index))?;
-            file.into_inner()?.sync_all()?;
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(|error| failed(&path, &error))?;
+        if offset > 0 {
+            self.write(&file_name, |file| indexes.iter().try_for_each(|index| file.write_all(index)))?;
+        }
         Ok(names)
     }
 
-    /// Reads an index by its name.
+    /// Writes a file whole, under its name at the end; on return it survives a crash.
+    fn write(
+        &self,
+        name: &str,
+        content: impl FnOnce(&mut std::io::BufWriter<File>) -> std::io::Result<()>,
+    ) -> Result<(), NodeError> {
+        let path = self.directory.join(name);
+        let unfinished = self.directory.join(format!("{name}{UNFINISHED}"));
+        let write = || -> std::io::Result<()> {
+            create_folders(&self.directory)?;
+            let mut file = std::io::BufWriter::new(File::create(&unfinished)?);
+            content(&mut file)?;
+            file.into_inner()?.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            File::open(&self.directory)?.sync_all()
+        };
+        write().map_err(|error| failed(&path, &error))
+    }
+
+    /// Reads an index by its name. Blocks, as what follows, for as long as it takes to get it from another node.
     pub(crate) fn load_index(&self, name: &str) -> Result<Vec<u8>, NodeError> {
         let unknown = || NodeError::Manifest(format!("{name:?} names no index"));
-        let mut parts = name.split(':');
-        let (Some(file), Some(offset), Some(length), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
-        else {
-            return Err(unknown());
-        };
-        let offset: u64 = offset.parse().map_err(|_| unknown())?;
-        let length: usize = length.parse().map_err(|_| unknown())?;
-        if file.contains(['/', '\\']) {
-            return Err(unknown());
-        }
+        let (file, offset, length) = parse_index(name).ok_or_else(unknown)?;
         let path = self.directory.join(file);
+        if !path.exists() {
+            self.fetch(file)?;
+        }
         let read = || -> std::io::Result<Vec<u8>> {
             let file = File::open(&path)?;
             // A damaged name must not make this reserve more than there is.
@@ -168,53 +190,127 @@ impl Manifests {
         version: u64,
         hash: u128,
     ) -> Result<Arc<Manifest>, NodeError> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(manifest) = open.get(&(shardset, version)) {
+        let named = (shardset, version, hash);
+        if let Some(manifest) = lock(&self.open).get(&named) {
             return Ok(Arc::clone(manifest));
         }
-        let path = self.path(shardset, version);
-        let encoded = fs::read(&path).map_err(|error| failed(&path, &error))?;
-        if Manifest::hash(&encoded) != hash {
-            return Err(NodeError::Manifest(format!(
-                "{} is not the manifest that was written",
-                path.display()
-            )));
+        let path = self.directory.join(manifest_name(named));
+        let is_right = |encoded: &Vec<u8>| Manifest::hash(encoded) == hash;
+        let encoded = match fs::read(&path) {
+            Ok(encoded) if is_right(&encoded) => encoded,
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(&path, &error)),
+            // Away, or damaged.
+            _ => {
+                self.fetch(&manifest_name(named))?;
+                fs::read(&path).map_err(|error| failed(&path, &error))?
+            }
+        };
+        if !is_right(&encoded) {
+            let text = format!("{} is not the manifest that was written", path.display());
+            return Err(NodeError::Manifest(text));
         }
         let manifest = Manifest::decode(&encoded)
             .map_err(|error| NodeError::Manifest(format!("{}: {error}", path.display())))?;
         let manifest = Arc::new(manifest);
+        let mut open = lock(&self.open);
         if open.len() >= OPEN_MAX {
             open.retain(|_, manifest| Arc::strong_count(manifest) > 1);
         }
-        open.insert((shardset, version), Arc::clone(&manifest));
+        open.insert(named, Arc::clone(&manifest));
         Ok(manifest)
     }
 
-    /// Removes what belongs to a shardset, but for the manifests in `kept` and the indexes that they name. What cannot be
-    /// removed stays.
-    pub(crate) fn remove(&self, shardset: ShardsetId, kept: &[(u64, u128)]) {
-        let mut names: HashSet<String> = HashSet::new();
-        for (version, hash) in kept {
-            names.insert(format!("{shardset}-{version}"));
-            let Ok(manifest) = self.load(shardset, *version, *hash) else { return };
-            let indexes = manifest.files.iter().flat_map(|file| [&file.uid_index, &file.member_index]);
-            names.extend(indexes.filter_map(|name| Some(name.split_once(':')?.0.to_owned())));
-        }
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(of, version), _| *of != shardset || kept.iter().any(|(kept, _)| kept == version));
-        drop(open);
-        let prefix = format!("{shardset}-");
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for entry in entries.flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(&prefix) && !names.contains(&name) {
-                drop(fs::remove_file(entry.path()));
+    /// Makes sure that a manifest and its indexes are here and survive a crash.
+    pub(crate) fn ensure(&self, (shardset, version, hash): Named) -> Result<(), NodeError> {
+        let manifest = self.load(shardset, version, hash)?;
+        for file in index_files(&manifest) {
+            if !self.directory.join(&file).exists() {
+                self.fetch(&file)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes a file from another node. On return it survives a crash.
+    fn fetch(&self, name: &str) -> Result<(), NodeError> {
+        let pieces = self.others.open(name)?;
+        let copy = |file: &mut std::io::BufWriter<File>| {
+            for piece in pieces {
+                file.write_all(&piece.map_err(std::io::Error::other)?)?;
+            }
+            Ok(())
+        };
+        self.write(name, copy)
+    }
+
+    /// A part of a file for another node, and how long the whole is; `None` for a name that is none of these files'. Blocks.
+    pub(crate) fn piece(
+        &self,
+        name: &str,
+        offset: u64,
+        bytes_max: usize,
+    ) -> Result<Option<(u64, Vec<u8>)>, NodeError> {
+        if parse_name(name).is_none() || name.contains(['/', '\\']) || name.ends_with(UNFINISHED) {
+            return Ok(None);
+        }
+        let path = self.directory.join(name);
+        let read = || -> std::io::Result<(u64, Vec<u8>)> {
+            let file = File::open(&path)?;
+            let length = file.metadata()?.len();
+            let left = usize::try_from(length.saturating_sub(offset)).unwrap_or(usize::MAX);
+            let mut bytes = vec![0; left.min(bytes_max)];
+            file.read_exact_at(&mut bytes, offset)?;
+            Ok((length, bytes))
+        };
+        match read() {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&path, &error)),
         }
     }
 
-    fn path(&self, shardset: ShardsetId, version: u64) -> PathBuf {
-        self.directory.join(format!("{shardset}-{version}"))
+    /// The files here that belong to none of these manifests; `current` has the version that the catalogue names of each
+    /// shardset: newer ones may be named in a moment.
+    pub(crate) fn unused(
+        &self,
+        used: &HashSet<Named>,
+        current: &HashMap<ShardsetId, u64>,
+    ) -> Result<BTreeSet<String>, NodeError> {
+        let mut kept: HashSet<String> = HashSet::new();
+        for named in used {
+            kept.insert(manifest_name(*named));
+            if self.directory.join(manifest_name(*named)).exists() {
+                kept.extend(index_files(&*self.load(named.0, named.1, named.2)?));
+            }
+        }
+        let is_kept = |name: &str| kept.contains(name.strip_suffix(UNFINISHED).unwrap_or(name));
+        let is_unused = |name: &String| {
+            let known = parse_name(name);
+            let is_coming = |(of, version)| current.get(&of).is_some_and(|current| version > *current);
+            !is_kept(name) && known.is_some_and(|known| !is_coming(known))
+        };
+        Ok(self.names()?.into_iter().filter(is_unused).collect())
+    }
+
+    /// Removes files. What cannot be removed stays.
+    pub(crate) fn remove<'a>(&self, names: impl IntoIterator<Item = &'a String>) {
+        let names: HashSet<&String> = names.into_iter().collect();
+        lock(&self.open).retain(|named, _| !names.contains(&manifest_name(*named)));
+        for name in names {
+            drop(fs::remove_file(self.directory.join(name)));
+        }
+    }
+
+    fn names(&self) -> Result<Vec<String>, NodeError> {
+        let entries = match fs::read_dir(&self.directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed(&self.directory, &error)),
+        };
+        let name =
+            |entry: std::io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+        let names: std::io::Result<Vec<String>> = entries.map(name).collect();
+        names.map_err(|error| failed(&self.directory, &error))
     }
 }
 
@@ -222,10 +318,33 @@ fn failed(path: &Path, error: &std::io::Error) -> NodeError {
     NodeError::Manifest(format!("{}: {error}", path.display()))
 }
 
-/// Of a file's name, `SHARDSET-VERSION` with or without an extension.
-fn version_in(name: &str, shardset: ShardsetId) -> Option<u64> {
-    let rest = name.strip_prefix(&format!("{shardset}-"))?;
-    rest.split_once('.').map_or(rest, |(version, _)| version).parse().ok()
+fn manifest_name((shardset, version, hash): Named) -> String {
+    format!("{shardset}-{version}-{hash:032x}")
+}
+
+/// The files that the manifest's indexes are in.
+fn index_files(manifest: &Manifest) -> BTreeSet<String> {
+    let indexes = manifest.files.iter().flat_map(|file| [&file.uid_index, &file.member_index]);
+    indexes.filter_map(|name| Some(parse_index(name)?.0.to_owned())).collect()
+}
+
+/// File, offset and length of an index.
+fn parse_index(name: &str) -> Option<(&str, u64, usize)> {
+    let mut parts = name.split(':');
+    let (file, offset, length) = (parts.next()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    (parts.next().is_none() && !file.contains(['/', '\\'])).then_some((file, offset, length))
+}
+
+/// The shardset and the version that a file belongs to.
+fn parse_name(name: &str) -> Option<(ShardsetId, u64)> {
+    let (stem, _) = name.split_once('.').unwrap_or((name, ""));
+    let mut parts = stem.splitn(4, '-');
+    let shardset = format!("{}-{}", parts.next()?, parts.next()?).parse().ok()?;
+    Some((shardset, parts.next()?.parse().ok()?))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

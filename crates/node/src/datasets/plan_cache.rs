@@ -1,16 +1,16 @@
 //! What the sessions of an iteration share: its files with their chunks, its columns, and what user code it runs.
 
+use crate::datasets::file_finder::WantedFile;
 use crate::datasets::files::FileError;
 use crate::datasets::iterations::{Function, IterationOptions, Settings};
 use crate::datasets::runtime::DatasetRuntime;
-use crate::datasets::sync::Identity;
 use crate::datasets::user_code::call;
 use crate::error::NodeError;
 use arrow::datatypes::Schema;
 use lavandin_cluster::DatasetInfo;
 use lavandin_feed::cache::ChunkKey;
 use lavandin_feed::format::{ColumnSpec, Format, ReaderPlan, ShardReader};
-use lavandin_feed::location::{LocalFile, Location, Version};
+use lavandin_feed::location::LocalFile;
 use lavandin_feed::manifest::{Manifest, ShardFile};
 use lavandin_feed::python::Call;
 use lavandin_feed::rows::{JoinPlan, JoinedColumns, NullAs, Place};
@@ -43,10 +43,8 @@ pub(crate) struct PlanShardset {
 }
 
 pub(crate) struct PlanFile {
-    location: Location,
-    version: Version,
+    wanted: WantedFile,
     format: Format,
-    pub(crate) fingerprint: u128,
     plan: ReaderPlan,
     /// The first row of each chunk, and the end.
     starts: Vec<u32>,
@@ -64,13 +62,9 @@ impl PlanFile {
             "" => None,
             name => Some(runtime.manifests.load_index(name)?.into()),
         };
-        let identity = Identity::parse(file)
-            .ok_or_else(|| NodeError::Manifest(format!("{} has no fingerprint", file.location)))?;
         Ok(Self {
-            location: Location::parse(&file.location)?,
-            version: identity.version,
+            wanted: WantedFile::of(file)?,
             format: file.format,
-            fingerprint: identity.fingerprint,
             plan: file.reader_plan(columns.to_vec(), index),
             starts,
             uid_index: file.uid_index.clone(),
@@ -94,10 +88,14 @@ impl PlanFile {
         self.uids.get_or_init(open).as_ref().map_err(Clone::clone)
     }
 
-    /// The file on this machine, if it is still the one that was synced. Blocks.
+    /// What tells its content from all others.
+    pub(crate) fn fingerprint(&self) -> u128 {
+        self.wanted.fingerprint
+    }
+
+    /// The file on this machine, as it was synced. Blocks.
     pub(crate) fn local(&self, runtime: &DatasetRuntime) -> Result<LocalFile, FileError> {
-        let local = runtime.stores.local(&self.location, Some(&self.version));
-        runtime.handle.block_on(local).map_err(|error| FileError(error.to_string()))
+        runtime.nearest(&self.wanted)
     }
 
     pub(crate) fn reader(&self, local: &LocalFile) -> Result<ShardReader, FileError> {

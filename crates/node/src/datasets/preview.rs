@@ -101,15 +101,28 @@ impl Node {
         Ok(id)
     }
 
-    /// What has become of a preview.
-    pub fn preview(&self, id: &str) -> PreviewState {
-        self.datasets.previews.lock().get(id, Instant::now())
+    /// What has become of a preview. One that another node was asked for is made here as well.
+    pub async fn preview(&self, id: &str) -> PreviewState {
+        let state = self.datasets.previews.lock().get(id, Instant::now());
+        if let (PreviewState::Unknown, Some((dataset, offset, limit))) = (&state, parse_id(id))
+            && !self.membership.is_alone()
+        {
+            drop(self.create_preview(dataset, offset, limit).await);
+        }
+        state
     }
 
     /// The content of a file that a preview names, and its type; `None` if there is none of that name. Blocks.
     pub fn preview_file(&self, name: &str) -> Option<(Vec<u8>, &'static str)> {
         files::read(&self.datasets.preview_dir, name)
     }
+}
+
+/// Dataset, offset and limit.
+fn parse_id(id: &str) -> Option<(DatasetId, u64, u64)> {
+    let mut parts = id.split(':');
+    let id = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(id)
 }
 
 /// A preview that is being made; dropped before it is done it counts as failed.

@@ -1,23 +1,29 @@
 //! What the dataset wing of a node shares: the stores, decoded chunks, manifests, Python workers, tasks and sessions.
 
 use crate::datasets::batch_cache::BatchCache;
+use crate::datasets::file_finder::KnownContents;
 use crate::datasets::grants::Grants;
 use crate::datasets::iteration_groups::IterationGroups;
 use crate::datasets::manifests::Manifests;
-use crate::datasets::peer_calls::{DatasetPeers, DatasetReply, DatasetRequest, decode_request};
+use crate::datasets::manifests::Named;
+use crate::datasets::peer_calls::{
+    DatasetPeers, DatasetReply, DatasetRequest, FilePiece, FileRequest, PIECE_BYTES_MAX, decode_request,
+};
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::preview::Previews;
 use crate::datasets::results::Results;
 use crate::datasets::session::{ReadyBytes, Session, SessionLimits};
+use crate::datasets::stored_files::StoredFiles;
 use crate::datasets::tasks::Tasks;
 use crate::error::NodeError;
 use crate::groups::Router;
 use crate::membership::Membership;
+use crate::node::Node;
 use crate::options::NodeOptions;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use lavandin_feed::cache::ChunkCache;
-use lavandin_feed::location::{HfSettings, S3Settings, StoreOptions, Stores};
+use lavandin_feed::location::{HfSettings, Location, S3Settings, StoreOptions, Stores};
 use lavandin_feed::python::{PythonOptions, PythonPool};
 use lavandin_peer::PeerStatus;
 use lavandin_plan::iterations::Outline;
@@ -25,7 +31,7 @@ use lavandin_types::{DatasetId, ErrorCode, IterationId};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// A session that nobody has used for so long gives its memory back; it is made again when it is needed.
@@ -90,6 +96,7 @@ pub(crate) struct DatasetRuntime {
     pub(crate) results: Results,
     pub(crate) previews: Previews,
     pub(crate) iterations: Arc<IterationGroups>,
+    pub(crate) contents: Arc<KnownContents>,
     pub(crate) grants: Grants,
     pub(crate) peers: DatasetPeers,
     pub(crate) handle: tokio::runtime::Handle,
@@ -100,6 +107,8 @@ pub(crate) struct DatasetRuntime {
     pub(crate) counters: Counters,
     /// Bytes made ahead for one session.
     pub(crate) session_limits: SessionLimits,
+    /// Whose it is, once that is there.
+    node: OnceLock<Weak<Node>>,
     sessions: Mutex<HashMap<SessionKey, Arc<Session>>>,
     plans: Mutex<HashMap<IterationId, Arc<IterationPlan>>>,
 }
@@ -122,6 +131,7 @@ impl DatasetRuntime {
         let (options, threads) = (&node.datasets, node.threads);
         let data_dir = std::path::absolute(&node.data_dir).unwrap_or_else(|_| node.data_dir.clone());
         let handle = tokio::runtime::Handle::current();
+        let peers = DatasetPeers::new(Arc::clone(membership));
         let iterations = IterationGroups::new(Arc::clone(router), handle.clone(), node.request_timeout);
         let store_options = StoreOptions {
             cache_bytes_max: options.shard_cache_bytes_max,
@@ -144,15 +154,17 @@ impl DatasetRuntime {
         Ok(Self {
             stores: Stores::new(store_options)?,
             chunks: ChunkCache::new(chunk_bytes),
-            manifests: Manifests::of_group(&data_dir.join("groups").join("1")),
+            manifests: Manifests::open(&data_dir, StoredFiles::new(peers.clone(), handle.clone()))?,
             python: PythonPool::new(python),
             tasks: Tasks::default(),
             batches: BatchCache::new(batch_bytes),
             results: Results::default(),
             previews: Previews::default(),
             iterations: Arc::new(iterations),
+            contents: Arc::default(),
+            node: OnceLock::new(),
             grants: Grants::new(Arc::clone(membership)),
-            peers: DatasetPeers::new(Arc::clone(membership)),
+            peers,
             handle,
             threads,
             preview_dir: data_dir.join("previews"),
@@ -177,17 +189,85 @@ impl DatasetRuntime {
         self.python.stop();
     }
 
+    /// Says whose it is, once.
+    pub(crate) fn belong_to(&self, node: &Arc<Node>) {
+        drop(self.node.set(Arc::downgrade(node)));
+    }
+
     /// Answers a call of another node.
-    pub(crate) async fn answer(&self, payload: &[u8]) -> Result<Bytes, PeerStatus> {
+    pub(crate) async fn answer(self: &Arc<Self>, payload: &[u8]) -> Result<Bytes, PeerStatus> {
         let reply = match decode_request(payload)? {
             DatasetRequest::HeldGrants { incarnation, iteration, rank, numbers } => {
-                let malformed = |_| PeerStatus::new(ErrorCode::InvalidArgument, "that is no iteration");
-                let iteration = iteration.parse().map_err(malformed)?;
+                let iteration = iteration.parse().map_err(|_| malformed("no iteration"))?;
                 DatasetReply::Grants { numbers: self.grants.held(incarnation, (iteration, rank), &numbers) }
+            }
+            DatasetRequest::KeepManifest { shardset, version, hash } => {
+                let named = parse_named(&shardset, version, &hash).ok_or_else(|| malformed("no manifest"))?;
+                self.on_thread(move |runtime| runtime.manifests.ensure(named)).await?;
+                DatasetReply::Done {}
+            }
+            DatasetRequest::ListFolder { location } => self.tell_listing(&location).await.map_err(status)?,
+            DatasetRequest::Content { location } => {
+                let location = Location::parse(&location).map_err(|error| status(error.into()))?;
+                let (content, version) = self.own_content(&location).await.map_err(status)?;
+                let (bytes, tag) = (version.size.unwrap_or_default(), version.tag);
+                DatasetReply::Content { fingerprint: content.to_string(), bytes, tag }
+            }
+            DatasetRequest::FindFile(file) => {
+                let wanted = file.wanted().ok_or_else(|| malformed("no file"))?;
+                self.tell_file(&wanted).await.map_err(status)?
+            }
+            DatasetRequest::AbsentFiles { directory, shardset, version, hash } => {
+                let named = parse_named(&shardset, version, &hash).ok_or_else(|| malformed("no manifest"))?;
+                let load = move |runtime: &Self| runtime.manifests.load(named.0, named.1, named.2);
+                let manifest = self.on_thread(load).await?;
+                let directory = Location::parse(&directory).map_err(|error| status(error.into()))?;
+                let files = self.absent_files(&directory, &manifest).await.map_err(status)?;
+                DatasetReply::Absent { files }
+            }
+            chore @ (DatasetRequest::StartSync { .. }
+            | DatasetRequest::SyncStatus { .. }
+            | DatasetRequest::Tasks {}
+            | DatasetRequest::AbortTask { .. }) => {
+                let node =
+                    self.node.get().and_then(Weak::upgrade).ok_or_else(|| status(NodeError::Stopping))?;
+                node.answer_chore(chore).await.map_err(status)?
             }
         };
         let written = serde_json::to_vec(&reply);
         written.map(Bytes::from).map_err(|error| PeerStatus::new(ErrorCode::Internal, error.to_string()))
+    }
+
+    /// A part of a file for another node.
+    pub(crate) async fn file_piece(self: &Arc<Self>, payload: &[u8]) -> Result<Bytes, PeerStatus> {
+        match decode_request(payload)? {
+            FileRequest::Stored { name, offset } => {
+                let shown = name.clone();
+                let read = move |runtime: &Self| runtime.manifests.piece(&name, offset, PIECE_BYTES_MAX);
+                let (length, bytes) = self
+                    .on_thread(read)
+                    .await?
+                    .ok_or_else(|| PeerStatus::new(ErrorCode::NotFound, format!("{shown} is not here")))?;
+                Ok(FilePiece::encode(length, &bytes))
+            }
+            FileRequest::ShardFile { file, offset } => {
+                let wanted = file.wanted().ok_or_else(|| malformed("no file"))?;
+                let piece = self.held_piece(&wanted, offset, PIECE_BYTES_MAX).await;
+                let (length, bytes) = piece.map_err(status)?;
+                Ok(FilePiece::encode(length, &bytes))
+            }
+        }
+    }
+
+    /// Work for another node that may block.
+    async fn on_thread<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T, NodeError> + Send + 'static,
+    ) -> Result<T, PeerStatus> {
+        let runtime = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&runtime)).await;
+        let done = done.unwrap_or(Err(NodeError::Internal("a call of another node panicked")));
+        done.map_err(status)
     }
 
     pub(crate) fn session(&self, key: SessionKey) -> Option<Arc<Session>> {
@@ -249,6 +329,18 @@ impl DatasetRuntime {
             guard.reset(generation);
         }
     }
+}
+
+fn status(error: NodeError) -> PeerStatus {
+    PeerStatus::new(error.code(), error.to_string())
+}
+
+fn malformed(what: &str) -> PeerStatus {
+    PeerStatus::new(ErrorCode::InvalidArgument, format!("what was sent names {what}"))
+}
+
+fn parse_named(shardset: &str, version: u64, hash: &str) -> Option<Named> {
+    Some((shardset.parse().ok()?, version, u128::from_str_radix(hash, 16).ok()?))
 }
 
 fn retire(sessions: &mut HashMap<SessionKey, Arc<Session>>) {

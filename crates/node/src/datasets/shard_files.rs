@@ -1,6 +1,5 @@
 //! What callers see of a shardset's files, of tasks and of user code; deleting.
 
-use crate::datasets::tasks::{TaskName, TaskStatus};
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
@@ -79,7 +78,7 @@ impl Node {
         let info = self.dataset(dataset).await?;
         let mut all: Vec<(String, DatasetStatistics)> = Vec::new();
         for shardset in &info.shardsets {
-            if shardset.manifest.is_none() && self.sync_status(shardset.id).is_some() {
+            if shardset.manifest.is_none() && self.sync_status(shardset.id).await.is_some() {
                 let text = "Dataset statistics are being computed. Please try again later.";
                 return Err(NodeError::Refused(text.to_owned()));
             }
@@ -102,10 +101,9 @@ impl Node {
         self.datasets.previews.forget(dataset);
         self.datasets.forget_dataset(dataset);
         for shardset in &info.shardsets {
-            self.datasets.tasks.abort(&crate::datasets::sync::task_name(shardset.id));
-            self.datasets.manifests.remove(shardset.id, &[]);
+            self.abort_task(&crate::datasets::sync::task_name(shardset.id)).await;
         }
-        Ok(())
+        self.sweep_manifests_now().await
     }
 
     /// Forgets a shardset; its files stay. Iterations over it go on with what they know. Durable on return.
@@ -116,7 +114,7 @@ impl Node {
         shardset: ShardsetId,
     ) -> Result<(), NodeError> {
         self.dataset(dataset).await?.shardset(shardset)?;
-        self.datasets.tasks.abort(&crate::datasets::sync::task_name(shardset));
+        self.abort_task(&crate::datasets::sync::task_name(shardset)).await;
         self.remove_shardset(context, dataset, shardset).await?;
         self.datasets.previews.forget(dataset);
         Ok(())
@@ -133,16 +131,6 @@ impl Node {
         let load = move || runtime.manifests.load(shardset, known.version, known.hash);
         let loaded = tokio::task::spawn_blocking(load).await;
         loaded.map_err(|_| NodeError::Internal("reading a manifest panicked"))?.map(Some)
-    }
-
-    /// Background tasks that run or failed.
-    pub fn tasks(&self) -> Vec<(TaskName, TaskStatus)> {
-        self.datasets.tasks.list()
-    }
-
-    /// Tells a task to stop; whether there is one.
-    pub fn abort_task(&self, name: &str) -> bool {
-        self.datasets.tasks.abort(name)
     }
 
     /// The functions of a kind.

@@ -1,44 +1,40 @@
 //! Finding the shard files of a shardset, reading what is new or changed, and writing the manifest of what is there.
 //!
-//! 1. List the directory; files of unknown formats are passed over.
+//! A cluster's syncs run on the node that does its chores (`chores`).
+//!
+//! 1. List the directory, on all nodes (`listings`); files of unknown formats are passed over.
 //! 2. Inspect each file that is not known at its present version (with `overwrite`: each file), several at a time:
 //!    rows, chunks, columns, statistics, uids, fingerprint. The first file settles the columns' types where none were
 //!    declared. What was inspected is kept, so that a sync that was cut short goes on where it was.
-//! 3. Write the manifest, sync it, and make the catalogue name it: a compare-and-set, so that of two syncs one wins.
+//! 3. Write the manifest, here and on the members of the dataset's group (`manifest_keeper`), and make the catalogue name
+//!    it: a compare-and-set, so that of two syncs one wins.
 //!
 //! A file that cannot be read fails the sync with a sentence that names it, and nothing changes.
 
 use crate::datasets::catalogue::{ColumnSpec, NewShardsetRequest};
+use crate::datasets::file_finder::WantedFile;
+use crate::datasets::listings::{Found, Listing};
 use crate::datasets::runtime::DatasetRuntime;
-use crate::datasets::tasks::{Progress, RunningTask, TaskStatus};
+use crate::datasets::tasks::{Progress, RunningTask};
 use crate::datasets::{random, unix_ms};
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{DatasetInfo, ManifestChange, ShardsetInfo};
-use lavandin_feed::format::{self, Format};
+use lavandin_feed::format;
 use lavandin_feed::inspect::{self, InspectOptions, Inspection};
-use lavandin_feed::location::{Entry, Fingerprint, Location, Version};
+use lavandin_feed::location::{Fingerprint, Location, Scheme, Version};
 use lavandin_feed::manifest::{Manifest, ShardFile};
 use lavandin_feed::statistics::StatisticsKind;
 use lavandin_plan::ShardRows;
 use lavandin_types::{DatasetId, ShardFileId, ShardsetId};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long the catalogue's part of a sync may take.
 const CATALOGUE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How often a caller that waits for a sync looks.
-const POLL: Duration = Duration::from_millis(10);
-
-/// A file as it was inspected.
-struct Found {
-    entry: Entry,
-    format: Format,
-    location: Location,
-}
 
 impl Node {
     /// Adds a shardset and begins its first sync. Without columns they are taken from the first file, which must then
@@ -56,8 +52,8 @@ impl Node {
             return Err(NodeError::Refused("column names must be unique".to_owned()));
         }
         let location = Location::parse(&request.location).map_err(|error| no_shards(&error.to_string()))?;
-        let found = match self.datasets.found(&location).await {
-            Ok(found) => found,
+        let found = match self.datasets.list_shards(&location, |_| None).await {
+            Ok(listing) => listing.files,
             // A place for files to come.
             Err(_) if !request.columns.is_empty() => Vec::new(),
             Err(error) => return Err(no_shards(&error.to_string())),
@@ -75,7 +71,7 @@ impl Node {
         };
         let (info, shardset) = self.add_shardset(context, dataset, &request.location, columns).await?;
         if has_files {
-            self.sync_shardset(dataset, shardset, true)?;
+            self.sync_shardset(context, (dataset, shardset), true).await?;
         }
         Ok((info, shardset))
     }
@@ -105,11 +101,10 @@ impl Node {
         Ok(columns.into_iter().map(spec).collect())
     }
 
-    /// Begins to sync a shardset; refused while it is being synced.
-    pub fn sync_shardset(
+    /// Begins to sync a shardset here; refused while it is being synced.
+    pub(crate) fn start_sync(
         &self,
-        dataset: DatasetId,
-        shardset: ShardsetId,
+        (dataset, shardset): (DatasetId, ShardsetId),
         overwrite: bool,
     ) -> Result<(), NodeError> {
         self.known_dataset(dataset)?.shardset(shardset)?;
@@ -119,28 +114,6 @@ impl Node {
         };
         let node = self.arc().ok_or(NodeError::Stopping)?;
         self.datasets.handle.spawn(async move { node.run_sync(task, (dataset, shardset), overwrite).await });
-        Ok(())
-    }
-
-    /// How far a shardset's sync is; `None` if there is none.
-    pub fn sync_status(&self, shardset: ShardsetId) -> Option<TaskStatus> {
-        self.datasets.tasks.status(&task_name(shardset))
-    }
-
-    /// Waits until none of the shardsets is being synced for the first time.
-    pub(crate) async fn await_syncs(
-        &self,
-        context: &CallContext,
-        shardsets: &[ShardsetId],
-    ) -> Result<(), NodeError> {
-        let runs = |shardset: &ShardsetId| {
-            let status = self.sync_status(*shardset);
-            status.is_some_and(|status| !["completed", "failed", "aborted"].contains(&status.status.as_str()))
-        };
-        while shardsets.iter().any(runs) {
-            context.check()?;
-            tokio::time::sleep(POLL).await;
-        }
         Ok(())
     }
 
@@ -166,10 +139,12 @@ impl Node {
     ) -> Result<(), NodeError> {
         let info = self.known_dataset(dataset)?;
         let known = info.shardset(shardset)?.clone();
-        let found = self.datasets.found(&Location::parse(&known.location)?).await?;
+        let old = self.manifest(&info, shardset).await?;
+        let found = self.found(&known, old.as_deref()).await?;
         let (runtime, job_progress) = (Arc::clone(&self.datasets), Arc::clone(progress));
+        let job_info = Arc::clone(&info);
         let job = tokio::task::spawn_blocking(move || {
-            runtime.manifest_of(&job_progress, &info, &known, found, overwrite)
+            runtime.manifest_of(&job_progress, &job_info, &known, found, overwrite)
         });
         let made = job.await.map_err(|_| NodeError::Internal("a sync panicked"))??;
         let Some(Synced { manifest, reference, replaces }) = made else { return Ok(()) };
@@ -181,25 +156,37 @@ impl Node {
         });
         self.add_columns(&context, (dataset, shardset), columns.collect()).await?;
         let change = ManifestChange { dataset, shardset, manifest: reference, expected: replaces };
+        self.spread_manifest(info.group, shardset, reference).await?;
         self.set_manifest(&context, change).await?;
         self.datasets.previews.forget(dataset);
-        self.remove_old_manifests(dataset, shardset).await
+        self.sweep_manifests_now().await
     }
 
-    /// Manifests that neither the catalogue nor an iteration names, nor one that is being created.
-    async fn remove_old_manifests(&self, dataset: DatasetId, shardset: ShardsetId) -> Result<(), NodeError> {
-        let pinned = self.datasets.manifests.pinned(shardset);
-        let info = self.known_dataset(dataset)?;
-        let current = info.shardset(shardset)?.manifest.map(|manifest| (manifest.version, manifest.hash));
-        let groups = &self.datasets.iterations;
-        let iterations = groups.list(&groups.context(), info.group, Some(dataset)).await?;
-        let used = iterations.iter().flat_map(|info| &info.definition.shardsets);
-        let used = used
-            .filter(|used| used.shardset == shardset)
-            .map(|used| (used.manifest_version, used.manifest_hash));
-        let kept: Vec<(u64, u128)> = used.chain(current).chain(pinned).collect();
-        self.datasets.manifests.remove(shardset, &kept);
-        Ok(())
+    /// The files of a shardset. What an earlier sync found, and nobody lists who could be asked, may be on a node that could
+    /// not.
+    async fn found(&self, shardset: &ShardsetInfo, old: Option<&Manifest>) -> Result<Vec<Found>, NodeError> {
+        let versions: HashMap<&str, Version> = match old {
+            Some(old) => {
+                let known = old.files.iter();
+                known.filter_map(|file| Some((file.name.as_str(), Identity::parse(file)?.version))).collect()
+            }
+            None => HashMap::new(),
+        };
+        let directory = Location::parse(&shardset.location)?;
+        let Listing { files, silent } =
+            self.datasets.list_shards(&directory, |name| versions.get(name).cloned()).await?;
+        if let (false, Some(old)) = (silent.is_empty(), old) {
+            let listed: HashSet<&str> = files.iter().map(|file| file.name.as_str()).collect();
+            if let Some(file) = old.files.iter().find(|file| !listed.contains(file.name.as_str())) {
+                let text = format!(
+                    "shard file {} is on no node that could be asked, and may be on another ({}): sync again when it is back",
+                    file.location,
+                    silent.join("; ")
+                );
+                return Err(NodeError::Unavailable(text));
+            }
+        }
+        Ok(files)
     }
 }
 
@@ -222,26 +209,28 @@ pub(crate) fn task_name(shardset: ShardsetId) -> String {
 }
 
 impl DatasetRuntime {
-    /// The shard files of a directory.
-    async fn found(&self, directory: &Location) -> Result<Vec<Found>, NodeError> {
-        let entries = self.stores.list(directory).await?;
-        let mut found = Vec::new();
-        for entry in entries {
-            if let Some(format) = Format::of_name(&entry.name) {
-                let location = directory.join(&entry.name)?;
-                found.push(Found { entry, format, location });
-            }
-        }
-        Ok(found)
-    }
-
     /// Reads a file whole. Blocks.
     fn inspect(&self, found: &Found, options: &InspectOptions<'_>) -> Result<Inspected, NodeError> {
-        let known = Some(&found.entry.version).filter(|version| version.size.is_some());
-        let local = self.handle.block_on(self.stores.local(&found.location, known))?;
-        let fingerprint = local.fingerprint()?;
+        let (local, fingerprint, version) = match found.holder {
+            Some(node) => {
+                let (content, version) = self.handle.block_on(self.content_on(&found.location, node))?;
+                let wanted = WantedFile {
+                    location: found.location.clone(),
+                    version: version.clone(),
+                    fingerprint: content.get(),
+                };
+                (self.handle.block_on(self.copy_from(&wanted, node))?, content, version)
+            }
+            None => {
+                let known = Some(&found.version).filter(|version| version.size.is_some());
+                let known = known.filter(|_| found.location.scheme() != Scheme::File);
+                let local = self.handle.block_on(self.stores.local(&found.location, known))?;
+                let (fingerprint, version) = (local.fingerprint()?, local.version.clone());
+                (local, fingerprint, version)
+            }
+        };
         let inspection = inspect::inspect(&local.path, found.format, options)?;
-        Ok(Inspected { inspection, fingerprint, version: local.version })
+        Ok(Inspected { inspection, fingerprint, version })
     }
 
     /// The manifest of what was found, stored; `None` if nothing has changed. Blocks.
@@ -261,8 +250,8 @@ impl DatasetRuntime {
         };
         let mut files: Vec<Option<ShardFile>> = Vec::with_capacity(found.len());
         for (index, found) in found.iter().enumerate() {
-            let file = known.get(found.entry.name.as_str()).filter(|file| {
-                !overwrite && Identity::parse(file).is_some_and(|known| known.version == found.entry.version)
+            let file = known.get(found.name.as_str()).filter(|file| {
+                !overwrite && Identity::parse(file).is_some_and(|known| known.version == found.version)
             });
             files.push(file.map(|file| ShardFile { index: index as u32, ..ShardFile::clone(file) }));
         }
@@ -441,7 +430,7 @@ fn shard_file(
     Ok(ShardFile {
         id: ShardFileId::new(now, random()?),
         index: at as u32,
-        name: found.entry.name.clone(),
+        name: found.name.clone(),
         location: found.location.as_str().to_owned(),
         format: found.format,
         bytes: inspection.bytes,
@@ -460,8 +449,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Node {
-    /// Makes sure that every file of these shardsets is where it was synced, and still the same as far as a listing
-    /// tells. The rows of the first shardset's files.
+    /// Makes sure that every file of these shardsets is on some node as it was synced. The rows of the first shardset's files.
     pub(crate) async fn preflight(
         &self,
         context: &CallContext,
@@ -474,8 +462,9 @@ impl Node {
             let load = move || runtime.manifests.load(id, known.version, known.hash);
             let manifest = self.blocking(context, load).await??;
             if !manifest.files.is_empty() {
-                let listed = self.datasets.stores.list(&Location::parse(&shardset.location)?).await?;
-                check_files(&manifest, &listed)?;
+                let directory = Location::parse(&shardset.location)?;
+                let named = (id, known.version, known.hash);
+                self.datasets.check_present(&directory, (named, &manifest)).await?;
             }
             rows.get_or_insert_with(|| {
                 crate::datasets::iterations::rows_of(manifest.files.iter().map(|file| file.rows))
@@ -483,27 +472,4 @@ impl Node {
         }
         rows.ok_or(NodeError::Internal("an iteration without shardsets"))
     }
-}
-
-/// Names the first file that is gone or another one.
-fn check_files(manifest: &Manifest, listed: &[Entry]) -> Result<(), NodeError> {
-    let listed: HashMap<&str, &Entry> = listed.iter().map(|entry| (entry.name.as_str(), entry)).collect();
-    for file in &manifest.files {
-        let Some(entry) = listed.get(file.name.as_str()) else {
-            let text = format!(
-                "shard file {} is missing: put it back, or sync the shardset again to go on without it",
-                file.location
-            );
-            return Err(NodeError::Refused(text));
-        };
-        let is_same = Identity::parse(file).is_none_or(|known| known.version.agrees_with(&entry.version));
-        if !is_same {
-            let text = format!(
-                "shard file {} was changed since it was synced: sync the shardset again",
-                file.location
-            );
-            return Err(NodeError::Refused(text));
-        }
-    }
-    Ok(())
 }

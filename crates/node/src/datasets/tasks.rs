@@ -3,6 +3,7 @@
 //! A task's name is what clients poll. While it runs nobody can start another of its name. A finished one is shown for
 //! a while and then gone; a failed one stays until the next of its name, and blocks nothing.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +18,7 @@ const TASKS_MAX: usize = 1000;
 pub type TaskName = String;
 
 /// How far a task is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskStatus {
     /// What it does at the moment: a step of its work, "completed", "failed" or "aborted".
     pub status: String,
@@ -99,6 +100,13 @@ impl Tasks {
         for entry in lock(&self.entries).values() {
             entry.shared.cancelled.store(true, Ordering::Release);
         }
+    }
+}
+
+impl TaskStatus {
+    /// Whether nothing of it goes on any more.
+    pub(crate) fn is_over(&self) -> bool {
+        ["completed", "failed", "aborted"].contains(&self.status.as_str())
     }
 }
 

@@ -65,11 +65,6 @@ impl Membership {
                     "this node holds data of its own; give it an empty data directory, or start the cluster from its data",
                 );
             }
-            if catalogue.datasets().len() > 0 {
-                return refuse(
-                    "this node holds datasets, which a cluster of several nodes does not serve yet",
-                );
-            }
         }
         if self.settings.role != NodeRole::Data {
             return refuse("this node is a coordinator");

@@ -94,12 +94,6 @@ impl Membership {
         let catalogue = self.metadata.catalogue();
         let (node, address) = (self.identity.node, head.uri.clone());
         let seat = match catalogue.cluster() {
-            Some(_) if catalogue.datasets().len() > 0 => {
-                return Err(
-                    "this node holds datasets, which a cluster of several nodes does not serve yet: start it without a head"
-                        .to_owned(),
-                );
-            }
             Some(own) => {
                 let (known, seed) = (BTreeMap::new(), Some(self.seed_of_head(head, own)));
                 Seat { node: node.get(), address, known, seed, moved_in: true, given_up: false }

@@ -62,6 +62,10 @@ impl Door {
                     from.ok_or_else(unnamed)?;
                     self.datasets.answer(&call.payload).await
                 }
+                method::FILES => {
+                    from.ok_or_else(unnamed)?;
+                    self.datasets.file_piece(&call.payload).await
+                }
                 method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
                 other => {
                     let message = format!("this version knows no calls of kind {other}; upgrade the node");

@@ -128,9 +128,14 @@ async fn a_file_that_cannot_be_read_fails_the_sync_and_changes_nothing() {
     let shards = dataset_over(&node, "animals", &data).await;
     let whole = std::fs::read(data.join(name(0))).unwrap();
     std::fs::write(data.join(name(2)), &whole[..whole.len() / 2]).unwrap();
-    node.sync_shardset(shards.dataset, shards.shardset, false).unwrap();
-    until("the sync has failed", || node.sync_status(shards.shardset).unwrap().status == "failed").await;
-    let error = node.sync_status(shards.shardset).unwrap().error.unwrap();
+    node.sync_shardset(&context(), (shards.dataset, shards.shardset), false).await.unwrap();
+    let error = loop {
+        let status = node.sync_status(shards.shardset).await.unwrap();
+        match status.status.as_str() {
+            "failed" => break status.error.unwrap(),
+            _ => tokio::time::sleep(std::time::Duration::from_millis(5)).await,
+        }
+    };
     assert!(error.contains(&name(2)), "{error}");
     assert_eq!(files(&node, shards).await.len(), 2);
     std::fs::remove_file(data.join(name(2))).unwrap();

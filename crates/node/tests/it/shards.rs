@@ -65,16 +65,21 @@ pub(crate) async fn add_shardset(
 
 /// Waits for the end of a sync that must go well.
 pub(crate) async fn wait_for_sync(node: &Node, shardset: ShardsetId) {
-    until("the sync has ended", || {
-        let status = node.sync_status(shardset).expect("a sync was begun");
-        assert_eq!(status.error, None);
-        status.status == "completed"
-    })
-    .await;
+    let ended = async {
+        loop {
+            let status = node.sync_status(shardset).await.expect("a sync was begun");
+            assert_eq!(status.error, None);
+            if status.status == "completed" {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("the sync has ended");
 }
 
 pub(crate) async fn resync(node: &Node, shards: Shards) {
-    node.sync_shardset(shards.dataset, shards.shardset, false).expect("the sync begins");
+    node.sync_shardset(&context(), (shards.dataset, shards.shardset), false).await.expect("the sync begins");
     wait_for_sync(node, shards.shardset).await;
 }
 

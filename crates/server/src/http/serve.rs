@@ -23,14 +23,11 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
     let path = request.uri().path_and_query().cloned();
     let dialect = Dialect::of(route.path);
     let admitted = admit(&app, (route.access, dialect), request.headers(), app.metrics.under_way());
+    let admitted = admitted.and_then(|()| check_joined(&app, dialect, route.path));
     let outcome = match admitted.and_then(|()| reading::wanted(request.headers())) {
         Err(error) => {
             drain(request.into_body()).await;
             Err(error)
-        }
-        Ok(_) if dialect == Dialect::Datasets && !serves_datasets(&app, route.path) => {
-            drain(request.into_body()).await;
-            Err(app.node.check_joined().map_or_else(ApiError::from, |()| datasets_on_a_cluster()))
         }
         Ok(reading) => {
             let named = (request_id.clone(), started);
@@ -145,14 +142,12 @@ fn unauthorized(refusal: Refusal, dialect: Dialect) -> &'static str {
     }
 }
 
-/// Whether this node can answer a path of the dataset wing.
-fn serves_datasets(app: &App, path: &str) -> bool {
-    path.starts_with("/cluster/") || (app.node.is_alone() && app.node.check_joined().is_ok())
-}
-
-fn datasets_on_a_cluster() -> ApiError {
-    let message = "datasets on a cluster of several nodes are not there yet; use a node alone";
-    ApiError::new(ErrorCode::NotImplemented, message)
+/// Refuses paths of the dataset wing while this node waits for a head.
+fn check_joined(app: &App, dialect: Dialect, path: &str) -> Result<(), ApiError> {
+    match dialect == Dialect::Datasets && !path.starts_with("/cluster/") {
+        true => Ok(app.node.check_joined()?),
+        false => Ok(()),
+    }
 }
 
 fn out_of_time(app: &App) -> ApiError {

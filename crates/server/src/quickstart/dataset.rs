@@ -42,7 +42,7 @@ pub(super) async fn ensure(node: &Node, directory: &Path) -> Result<Arc<DatasetI
     println!();
     let progress = Progress::new("Reading shard files    ", FILES);
     let (_, shardset) = node.create_shardset(&context(), created.id, shardset).await?;
-    while let Some(status) = node.sync_status(shardset) {
+    while let Some(status) = node.sync_status(shardset).await {
         match status.status.as_str() {
             "completed" => break,
             "failed" | "aborted" => {

@@ -216,7 +216,7 @@ fn read_chunk(
     chunk: u32,
     columns: u64,
 ) -> Result<Arc<RecordBatch>, FileError> {
-    let key = ChunkKey { file: file.fingerprint, chunk, columns };
+    let key = ChunkKey { file: file.fingerprint(), chunk, columns };
     runtime.chunks.get_or_read(key, || {
         let reader = file.reader(&file.local(runtime)?)?;
         reader.read_chunk(chunk as usize).map_err(|error| FileError(error.to_string()))

@@ -123,7 +123,7 @@ async fn create_preview(mut call: Call) -> Done {
 async fn get_preview(call: Call) -> Done {
     let dataset = id::<DatasetId>(&call, 2, NO_DATASET)?;
     let info = call.app.node.dataset(dataset).await.map_err(|error| missing(error, NO_DATASET))?;
-    match call.app.node.preview(&call.part(4)?) {
+    match call.app.node.preview(&call.part(4)?).await {
         PreviewState::Unknown => Err(ApiError::invalid(phrase::PREVIEW_NOT_FOUND)),
         PreviewState::Failed(error) => Err(ApiError::new(ErrorCode::Internal, error)),
         PreviewState::Ready(preview) => {

@@ -141,7 +141,8 @@ async fn statistics(call: Call) -> Done {
 async fn sync(mut call: Call) -> Done {
     let (dataset, shardset) = named(&call).await?;
     let request: wire::SyncShardset = body(&mut call).await?;
-    let started = call.app.node.sync_shardset(dataset.id, shardset, request.overwrite);
+    let (node, context) = (&call.app.node, call.context()?);
+    let started = node.sync_shardset(&context, (dataset.id, shardset), request.overwrite).await;
     call.audit_key("sync_shardset", &shardset.to_string(), &started);
     started?;
     shown(&dataset, shardset)
@@ -149,7 +150,7 @@ async fn sync(mut call: Call) -> Done {
 
 async fn sync_status(call: Call) -> Done {
     let (_, shardset) = named(&call).await?;
-    match call.app.node.sync_status(shardset) {
+    match call.app.node.sync_status(shardset).await {
         Some(status) => json(convert::task(&status).to_json()),
         None => null(),
     }

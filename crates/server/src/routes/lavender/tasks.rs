@@ -30,7 +30,7 @@ routes! { "tasks":
 }
 
 async fn list(call: Call) -> Done {
-    let tasks = call.app.node.tasks().into_iter().map(|(task_id, status)| wire::TaskItem {
+    let tasks = call.app.node.tasks().await.into_iter().map(|(task_id, status)| wire::TaskItem {
         task_id,
         status: status.status,
         current: status.current,
@@ -40,7 +40,7 @@ async fn list(call: Call) -> Done {
 }
 
 async fn abort(call: Call) -> Done {
-    match call.app.node.abort_task(&call.part(2)?) {
+    match call.app.node.abort_task(&call.part(2)?).await {
         true => null(),
         false => Err(not_found("Task not found")),
     }

@@ -1,0 +1,222 @@
+"""Datasets on a cluster of a head and workers, each with a folder of its own as if it ran on a machine of its own.
+
+A relative location is relative to a node's own folder, so that one location names different folders on different nodes.
+"""
+
+import itertools
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from heads import Members
+from node import poll
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "lavender"))
+
+from data import order, write_shards  # noqa: E402
+from feed_api import FeedApi, detail, in_progress, indices, is_end, ok, unique, values  # noqa: E402
+
+SHARDS, ROWS = 6, 10
+TOTAL = SHARDS * ROWS
+LOCATION = "file://shardset"
+GOING_ON_S = 30.0
+
+
+@pytest.fixture
+def members(tmp_path):
+    made = Members(tmp_path, apart=True)
+    yield made
+    made.stop()
+    print(made.logs())
+
+
+def start(members, workers: int):
+    """A head and so many workers, all of them whole."""
+    names = ["head"] + [f"worker{number}" for number in range(1, workers + 1)]
+    for name in names:
+        members.add(name)
+    for name in names:
+        members[name].spawn()
+    members.wait_whole(names[-1], len(names))
+    return [members[name] for name in names]
+
+
+def api(member) -> FeedApi:
+    return FeedApi(member.port)
+
+
+def spread_shards(nodes, kind: str = "csv"):
+    """The document's directory example: each node has a part of the files, in one and the same place."""
+    folder = nodes[0].folder.parent / "all"
+    write_shards(folder, SHARDS, ROWS, kind)
+    per_node = SHARDS // len(nodes)
+    for number, node in enumerate(nodes):
+        (node.folder / "shardset").mkdir()
+        for shard in range(number * per_node, (number + 1) * per_node):
+            name = f"shard.{shard:05d}.{kind}"
+            shutil.copyfile(folder / name, node.folder / "shardset" / name)
+
+
+def copied_shards(nodes, kind: str = "parquet"):
+    """All files on all nodes."""
+    for node in nodes:
+        write_shards(node.folder / "shardset", SHARDS, ROWS, kind)
+
+
+def test_what_one_node_is_told_all_nodes_know(members):
+    head, worker = nodes = start(members, 1)
+    copied_shards(nodes)
+    for one, other in [(head, worker), (worker, head)]:
+        here, there = api(one), api(other)
+        name = unique("shared")
+        dataset = here.create_dataset(name)["id"]
+        assert [found["id"] for found in ok(there.get(f"/datasets/?name={name}"))] == [dataset]
+        shardset = ok(there.post(f"/datasets/{dataset}/shardsets", {"location": LOCATION, "columns": []}))["id"]
+        assert [found["id"] for found in ok(here.get(f"/datasets/{dataset}"))["shardsets"]] == [shardset]
+        assert here.wait_synced(dataset, shardset, SHARDS)["total_samples"] == TOTAL
+        assert ok(there.get(f"/datasets/{dataset}/shardsets/{shardset}"))["shard_count"] == SHARDS
+        assert len(ok(there.get(f"/datasets/{dataset}/shardsets/{shardset}/shards?offset=0&limit=10"))["shards"]) == SHARDS
+        iteration = here.iterate(dataset, batch_size=10)
+        assert iteration in [found["id"] for found in ok(there.get(f"/iterations/?dataset_id={dataset}"))]
+        assert there.progress(iteration)["total"] == TOTAL
+        ok(here.delete(f"/datasets/{dataset}"))
+        assert there.get(f"/datasets/{dataset}").status == 404
+        assert there.get(f"/iterations/{iteration}").status == 404
+        assert ok(there.get(f"/datasets/?name={name}")) == []
+
+
+def test_different_files_on_two_nodes_deliver_all_six_shards(members):
+    head, worker = nodes = start(members, 1)
+    spread_shards(nodes)
+    dataset, shardset = api(worker).dataset_of("six", LOCATION, shards=SHARDS)
+    for node in nodes:
+        iteration = api(node).iterate(dataset, batch_size=7, shuffle=True, shuffle_seed=3, shuffle_block_size=2)
+        found = [int(value) for value in values(api(node).drain(iteration))]
+        assert found == order([ROWS] * SHARDS, 3, 2)
+
+    # A file that no node has any more is told before the first batch, with the nodes that were asked.
+    gone = worker.folder / "shardset" / "shard.00004.csv"
+    text = gone.read_bytes()
+    gone.unlink()
+    for node in nodes:
+        refused = detail(api(node).create_iteration(dataset, batch_size=8))
+        assert "shard.00004.csv is on no node as it was synced" in refused
+        assert "missing here" in refused and "missing on http://127.0.0.1" in refused
+    # One that came back is found, wherever it is.
+    (head.folder / "shardset" / gone.name).write_bytes(text)
+    assert len(values(api(worker).drain(api(worker).iterate(dataset, batch_size=8)))) == TOTAL
+
+
+def test_a_file_that_differs_between_nodes_is_named(members):
+    head, worker = nodes = start(members, 1)
+    copied_shards(nodes)
+    other = head.folder / "other"
+    write_shards(other, 1, ROWS + 1)
+    shutil.copyfile(other / "shard.00000.parquet", worker.folder / "shardset" / "shard.00002.parquet")
+    dataset = api(head).create_dataset(unique("two"))["id"]
+    refused = detail(api(worker).post(f"/datasets/{dataset}/shardsets", {"location": LOCATION, "columns": []}))
+    assert "shard.00002.parquet differs between nodes" in refused
+    assert head.url in refused and worker.url in refused
+
+
+def test_one_rank_through_every_node_in_turn(members):
+    nodes = start(members, 2)
+    copied_shards(nodes)
+    apis = [api(node) for node in nodes]
+    dataset, _ = apis[1].dataset_of("turns", LOCATION, shards=SHARDS)
+    iteration = apis[2].iterate(dataset, batch_size=4)
+    found = []
+    for turn in itertools.count():
+        batch = apis[turn % 3].next_batch(iteration)
+        if batch is None:
+            break
+        found += values([batch])
+        apis[(turn + 1) % 3].complete_all(iteration, batch)
+        progress = apis[(turn + 2) % 3].progress(iteration)
+        assert progress["current"] == progress["completed"] == len(found)
+    assert found == list(range(TOTAL))
+    assert all(is_end(one.next(iteration)) for one in apis)
+
+
+def test_two_ranks_on_two_nodes_get_everything_once(members):
+    nodes = start(members, 1)
+    copied_shards(nodes)
+    apis = [api(node) for node in nodes]
+    dataset, _ = apis[0].dataset_of("ranks", LOCATION, shards=SHARDS)
+    made = [one.iterate(dataset, batch_size=3, rank=rank, world_size=2) for rank, one in enumerate(apis)]
+    assert made[0] == made[1]
+    found, ended = [], set()
+    while len(ended) < 2:
+        for rank, one in enumerate(apis):
+            batch = one.next_batch(made[0], rank) if rank not in ended else None
+            if batch is None:
+                ended.add(rank)
+                continue
+            found += values([batch])
+            one.complete_all(made[0], batch)
+    assert sorted(found) == list(range(TOTAL))
+    progress = apis[0].progress(made[0])
+    assert (progress["completed"], in_progress(progress)) == (TOTAL, [])
+
+
+def test_a_pushback_through_one_node_is_heard_by_the_other(members):
+    nodes = start(members, 1)
+    copied_shards(nodes)
+    head, worker = (api(node) for node in nodes)
+    dataset, _ = head.dataset_of("pushed", LOCATION, shards=SHARDS)
+    iteration = worker.iterate(dataset, batch_size=5)
+    first = [indices(worker.next_batch(iteration)) for _ in range(3)]
+    head.pushback(iteration)
+    assert [indices(worker.next_batch(iteration)) for _ in range(3)] == first
+    assert indices(head.next_batch(iteration)) == [15, 16, 17, 18, 19]
+
+
+@pytest.mark.parametrize("killed", ["head", "worker1", "worker2"])
+def test_an_epoch_goes_on_when_a_node_dies(members, killed):
+    """The client of the node that is killed goes on through another one: every sample once, in the planned order."""
+    nodes = start(members, 2)
+    copied_shards(nodes)
+    victim = members[killed]
+    others = [node for node in nodes if node is not victim]
+    dataset, _ = api(victim).dataset_of("epoch", LOCATION, shards=SHARDS)
+    iteration = api(victim).iterate(dataset, batch_size=4, shuffle=True, shuffle_seed=9, shuffle_block_size=2)
+    found = []
+    for turn in range(5):
+        batch = api(victim).next_batch(iteration)
+        found += values([batch])
+        api(victim).complete_all(iteration, batch)
+    victim.kill()
+
+    def taken(call):
+        """What a client does: it asks again until there is an answer."""
+        outcome = poll(lambda: answer(call), "an answer of a surviving node", GOING_ON_S)
+        return outcome[0]
+
+    for turn in itertools.count():
+        one = others[turn % 2]
+        reply = taken(lambda: api(one).next(iteration))
+        if is_end(reply):
+            break
+        batch = api(one).next_batch(iteration) if reply.status != 200 else decoded(reply)
+        found += values([batch])
+        for index in indices(batch):
+            taken(lambda index=index: api(one).complete(iteration, index))
+    assert found == order([ROWS] * SHARDS, 9, 2)
+    progress = api(others[0]).progress(iteration)
+    assert (progress["completed"], in_progress(progress)) == (TOTAL, [])
+
+
+def decoded(reply):
+    from samples import decode
+
+    return decode(reply.body)
+
+
+def answer(call):
+    """A list of the reply, unless the node or its group cannot answer at the moment."""
+    try:
+        reply = call()
+    except OSError:
+        return None
+    return None if reply.status in (429, 503, 504) else [reply]
