@@ -28,6 +28,11 @@ impl Client {
         Ok(reply.params)
     }
 
+    /// What each node feeds at the moment: what `GET /cluster/feeding` says.
+    pub async fn feeding(&self) -> Result<Value, ClientError> {
+        self.json(Call::get(&["cluster", "feeding"])).await
+    }
+
     /// Begins a change: `POST /cluster_members/{action}`.
     pub async fn change_members(&self, action: &str, body: &impl Serialize) -> Result<Value, ClientError> {
         let path = ["cluster_members", action];

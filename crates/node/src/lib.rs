@@ -53,10 +53,10 @@ pub use cluster_status::{
 pub use databases::{CollectionInfo, RequireCollection};
 pub use datasets::{
     Batch, BatchFailure, BatchFormat, ColumnInfo, ColumnSpec, DatasetInfo, DatasetOptions, Delivery,
-    Function, FunctionKind, FunctionSpec, IterationInfo, IterationOptions, IterationProgress,
-    IterationRequest, ManifestRef, NewShardsetRequest, NextOptions, NextOutcome, OrderKind,
-    PreprocessRequest, Preview, PreviewState, ShardFileInfo, ShardsetInfo, ShuffleOptions, TaskName,
-    TaskStatus,
+    FeedingNode, FeedingRank, Function, FunctionKind, FunctionSpec, IterationInfo, IterationOptions,
+    IterationProgress, IterationRequest, ManifestRef, NewShardsetRequest, NextOptions, NextOutcome,
+    OrderKind, PreprocessRequest, Preview, PreviewState, ShardFileInfo, ShardsetInfo, ShuffleOptions,
+    TaskName, TaskStatus,
 };
 pub use error::NodeError;
 pub use groups::CopyStore;

@@ -310,6 +310,7 @@ impl Drop for Node {
     /// Without a shutdown the threads end by themselves, the groups' as soon as nobody can tell them anything any more.
     fn drop(&mut self) {
         self.groups.board.cancel.store(true, Ordering::Release);
+        self.datasets.iterations.stop();
         self.membership.stop();
     }
 }

@@ -50,6 +50,8 @@ pub(crate) mod method {
     pub(crate) const DATASETS: u16 = 6;
     /// See `FileRequest`.
     pub(crate) const FILES: u16 = 7;
+    /// A batch to be put through user code; see `DraftForm`.
+    pub(crate) const PREPARE: u16 = 8;
 }
 
 /// The way to other nodes.
@@ -90,7 +92,7 @@ impl Peers {
     ) -> Result<Bytes, CallError> {
         let (pool, class) = match method {
             method::METADATA | method::CONTROL => (&self.pool, Class::Control),
-            method::GROUP_CALL | method::DATASETS => (&self.requests, Class::Requests),
+            method::GROUP_CALL | method::DATASETS | method::PREPARE => (&self.requests, Class::Requests),
             _ => (&self.pool, Class::Bulk),
         };
         let target = Target { address: host_and_port(uri).to_owned(), node };

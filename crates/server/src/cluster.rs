@@ -47,9 +47,10 @@ pub(crate) fn run(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>)
 fn status(client: &Blocking, as_json: bool) -> Result<()> {
     let asked = client.run(async |client| {
         let info = client.cluster_info().await?;
-        Ok((info, client.coordinator_status().await?))
+        Ok((info, client.coordinator_status().await?, client.feeding().await?))
     });
-    let (mut info, coordinator) = asked.map_err(explained)?;
+    let (mut info, coordinator, feeding) = asked.map_err(explained)?;
+    info["feeding"] = feeding;
     if !as_json {
         return output::print(table::status(&info, &coordinator["metadata"]).as_bytes());
     }

@@ -22,6 +22,7 @@ from faults import BEYOND_RATE, inflict, schedule  # noqa: E402
 from judge import HEAL_DEADLINE_S, judge, settle_clients  # noqa: E402
 from load import Run, prepare, workers  # noqa: E402
 from report import KILLS, Inflicted, pauses, table  # noqa: E402
+from training import Training  # noqa: E402
 
 REQUEST_TIMEOUT_S = 10
 WARM_UP_S = 2.0
@@ -90,7 +91,8 @@ def chaos(cluster: Cluster, options: argparse.Namespace) -> dict:
     router = Thin("first", cluster.url)
     prepare(run, router)
     router.close()
-    threads = workers(run, options.rate, options.seed)
+    training = Training(run, [member.port for member in cluster.members.values()], cluster.folder, options.seed)
+    threads = [*workers(run, options.rate, options.seed), training]
     for thread in threads:
         thread.start()
     events, problem = [], ""
@@ -102,7 +104,8 @@ def chaos(cluster: Cluster, options: argparse.Namespace) -> dict:
         # it did not heal, or a process ended: what was counted so far still shows
         problem = str(error)
         run.stop.set()
-    return summary(run, events, options, problem)
+    fed = {"epochs of training": training.epochs, "samples acknowledged": training.samples, "moves of ranks": training.moves}
+    return {**fed, **summary(run, events, options, problem)}
 
 
 def main(given=None) -> int:

@@ -4,23 +4,32 @@ A relative location is relative to a node's own folder, so that one location nam
 """
 
 import itertools
+import json
+import os
 import shutil
+import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from heads import Members
-from node import poll
+from node import binary, clean_environment, poll
+from trainer import Job
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lavender"))
 
-from data import order, write_shards  # noqa: E402
+from data import order, row, write_shards  # noqa: E402
 from feed_api import FeedApi, detail, in_progress, indices, is_end, ok, unique, values  # noqa: E402
+from lavender_data.client import LavenderDataLoader  # noqa: E402
 
 SHARDS, ROWS = 6, 10
 TOTAL = SHARDS * ROWS
 LOCATION = "file://shardset"
 GOING_ON_S = 30.0
+# After a return of the only other node.
+RETURN_S = 5.0
 
 
 @pytest.fixture
@@ -220,3 +229,189 @@ def answer(call):
     except OSError:
         return None
     return None if reply.status in (429, 503, 504) else [reply]
+
+
+def kill_during_epochs(members, victims, rounds: int):
+    """Each round an epoch of two ranks, in the middle of which a node is killed and started again."""
+    names = list(members.all)
+    everyone = [(member.port, None) for member in members.all.values()]
+    nodes = list(members.all.values())
+    for node in nodes:
+        write_shards(node.folder / "shardset", 30, 20)
+    dataset, _ = api(nodes[-1]).dataset_of("rounds", LOCATION, shards=30)
+    worst, returns = 0.0, []
+    for number in range(rounds):
+        victim = members[victims[number % len(victims)]]
+        iteration = api(nodes[0]).iterate(
+            dataset, batch_size=6, shuffle=True, shuffle_seed=number, shuffle_block_size=2, rank=0, world_size=2
+        )
+        assert api(nodes[-1]).iterate(
+            dataset, batch_size=6, shuffle=True, shuffle_seed=number, shuffle_block_size=2, rank=1, world_size=2
+        ) == iteration
+        # Of the ranks one is at the victim.
+        order_of_nodes = sorted(everyone, key=lambda node: node[0] != victim.port)
+        job = Job(iteration, order_of_nodes, 2).start()
+        poll(lambda job=job: sum(len(rank.batches) for rank in job.ranks) > 10 + number % 20, "an epoch under way", 60)
+        victim.kill()
+        if len(names) > 2:
+            job.wait(180)
+            victim.start()
+        else:
+            # Until the other node has stopped what it cannot do alone, if there is something.
+            time.sleep(number % 6)
+            victim.start()
+            back, before = time.monotonic(), sum(len(rank.batches) for rank in job.ranks)
+            poll(lambda job=job, before=before: went_on(job, before), "more batches", 60)
+            returns.append(time.monotonic() - back)
+            job.wait(180)
+        wrong = job.verdict(600)
+        assert not wrong, (number, victim.name, wrong)
+        worst = max([worst] + [rank.longest_s for rank in job.ranks])
+        progress = poll(lambda: progress_of(nodes, iteration), "the progress", 60)
+        assert (progress["completed"], progress["inprogress"]) == (600, []), (number, progress)
+        members.wait_whole(names[0], len(names))
+        print(f"round {number}: {victim.name}, {[len(rank.batches) for rank in job.ranks]} batches, {job.looks} looks, "
+              f"longest wait {max(rank.longest_s for rank in job.ranks):.2f} s")
+    print(f"longest wait of all rounds {worst:.2f} s")
+    if returns:
+        print(f"longest wait after a return {max(returns):.2f} s")
+        assert max(returns) < RETURN_S, returns
+
+
+def went_on(job, before: int) -> bool:
+    over = not any(rank.is_alive() for rank in job.ranks)
+    return over or sum(len(rank.batches) for rank in job.ranks) > before
+
+
+def progress_of(nodes, iteration):
+    for node in nodes:
+        try:
+            reply = api(node).get(f"/iterations/{iteration}/progress")
+        except OSError:
+            continue
+        if reply.status == 200:
+            return reply.json
+    return None
+
+
+def test_epochs_end_whole_whatever_node_dies(members):
+    start(members, 2)
+    kill_during_epochs(members, ["worker1", "head", "worker2"], int(os.environ.get("LAVANDIN_FEED_ROUNDS", "3")))
+
+
+def test_with_one_worker_an_epoch_waits_for_the_node_that_is_away(members):
+    start(members, 1)
+    kill_during_epochs(members, ["worker1", "head"], int(os.environ.get("LAVANDIN_FEED_ROUNDS", "2")))
+
+
+def client_command(node, *arguments) -> str:
+    command = [binary(), "client", "--api-url", node.url, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_syncs_through_either_node_by_the_command_line(members):
+    head, worker = nodes = start(members, 1)
+    copied_shards(nodes)
+    dataset, shardset = api(head).dataset_of("command", LOCATION, shards=SHARDS)
+    for number, node in enumerate(nodes):
+        write_shards(node.folder / "more", 1, 5, make=lambda row_number: {**row(row_number), "id": TOTAL + row_number})
+        (node.folder / "more" / "shard.00000.parquet").rename(node.folder / "shardset" / f"shard.1000{number}.parquet")
+        said = client_command(node, "shardsets", "sync", "--dataset-id", dataset, "--shardset-id", shardset)
+        assert json.loads(said)["id"] == shardset
+        api(node).wait_synced(dataset, shardset, SHARDS + number + 1)
+    assert api(head).progress(api(worker).iterate(dataset, batch_size=9))["total"] == TOTAL + 10
+
+
+def test_the_published_client_with_keys_through_head_and_worker(members):
+    head, worker = nodes = start(members, 1)
+    copied_shards(nodes)
+    key = ok(api(worker).post("/keys", {"note": "for clients"}))["key"]
+    # A key counts everywhere as soon as it is made.
+    assert api(head).get("/datasets/").status == 401
+    keyed = [FeedApi(node.port, key) for node in nodes]
+    dataset, _ = keyed[0].dataset_of("published", LOCATION, shards=SHARDS)
+    name = ok(keyed[1].get(f"/datasets/{dataset}"))["name"]
+
+    for node in nodes:
+        loader = LavenderDataLoader(dataset_name=name, batch_size=7, api_url=node.url, api_key=key)
+        assert values(list(loader)) == list(range(TOTAL)), "and the end is the end"
+
+    found, failed = [[], []], []
+
+    def consume(rank: int):
+        try:
+            loader = LavenderDataLoader(
+                dataset_name=name, batch_size=4, rank=rank, world_size=2, api_url=nodes[rank].url, api_key=key,
+                shuffle=True, shuffle_seed=1, shuffle_block_size=1,
+            )
+            for batch in loader:
+                found[rank] += values([batch])
+        except Exception as error:  # noqa: BLE001
+            failed.append(repr(error))
+
+    threads = [threading.Thread(target=consume, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not failed
+    assert sorted(found[0] + found[1]) == list(range(TOTAL))
+
+    # What ends a key ends it everywhere.
+    ok(keyed[1].delete(f"/keys/{key.split(':')[0]}"))
+    assert [FeedApi(node.port, key).get("/datasets/").status for node in nodes] == [200, 200], "nobody needs a key any more"
+
+
+def with_workers(members, workers: int, *arguments):
+    """A head and so many workers whose user code runs in one process each."""
+    modules = Path(__file__).parent.parent / "lavender" / "modules"
+    arguments = ("--modules-dir", modules, "--python", sys.executable, "--python-workers", 1, *arguments)
+    names = ["head"] + [f"worker{number}" for number in range(1, workers + 1)]
+    for name in names:
+        members.add(name, *arguments)
+    for name in names:
+        members[name].spawn()
+    members.wait_whole(names[-1], len(names))
+    return [members[name] for name in names]
+
+
+def feeding(node) -> dict:
+    return {told["uri"]: told for told in ok(api(node).get("/cluster/feeding"))}
+
+
+SLOW = [{"name": "slow", "params": {"seconds": 0.03}}]
+
+
+def samples(batches: list) -> list:
+    return [index for batch in batches for index in indices(batch)]
+
+
+def test_nodes_put_batches_through_user_code_for_each_other(members):
+    head, worker = nodes = with_workers(members, 1)
+    copied_shards(nodes)
+    one = api(worker)
+    dataset, _ = one.dataset_of("helped", LOCATION, shards=SHARDS)
+    poll(lambda: one.function(SLOW[0]["name"], "preprocessors"), "the modules of the tests")
+    shuffled = {"shuffle": True, "shuffle_seed": 4, "shuffle_block_size": 3}
+    iteration = one.iterate(dataset, batch_size=1, preprocessors=SLOW, **shuffled)
+    assert samples(one.drain(iteration)) == order([ROWS] * SHARDS, 4, 3)
+    told = feeding(head)
+    assert told[worker.url]["made_by_others"] == told[head.url]["made_for_others"] >= TOTAL // 4
+    rank = told[worker.url]["ranks"][0]
+    assert (rank["iteration"], rank["rank"], rank["why_waiting"]) == (iteration, 0, "the rank has everything")
+    assert rank["batches_per_second"] > 0
+    shown = subprocess.run([binary(), "cluster", "status", "--api-url", head.url], capture_output=True, text=True, timeout=30)
+    assert iteration in shown.stdout and "the rank has everything" in shown.stdout, shown
+
+    # A helper that dies costs nothing but its help, and one that is away is told as such.
+    again = one.iterate(dataset, batch_size=1, preprocessors=SLOW, shuffle=True, shuffle_seed=5, shuffle_block_size=2)
+    found = samples([one.next_batch(again) for _ in range(10)])
+    head.kill()
+    told = {node["uri"]: node for node in ok(one.get("/cluster/feeding"))}
+    assert told[head.url]["error"] and told[head.url]["ranks"] == []
+    head.start()
+    members.wait_whole("worker1", 2)
+    found += samples(one.drain(again))
+    assert found == order([ROWS] * SHARDS, 5, 2)

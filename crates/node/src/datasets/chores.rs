@@ -240,6 +240,7 @@ impl Node {
                 DatasetReply::Sync { status: self.own_sync_status(shardset.parse().map_err(malformed)?) }
             }
             DatasetRequest::Tasks {} => DatasetReply::Tasks { tasks: self.own_tasks() },
+            DatasetRequest::Feeding {} => DatasetReply::Feeding { node: Box::new(self.own_feeding()) },
             DatasetRequest::AbortTask { name } => {
                 DatasetReply::Aborted { found: self.datasets.tasks.abort(&name) }
             }

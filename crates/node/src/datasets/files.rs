@@ -53,6 +53,21 @@ impl IterationPlan {
         Ok(Selected { rows, fates })
     }
 
+    /// The joined rows of samples that all have some.
+    pub(crate) fn rows(
+        &self,
+        runtime: &DatasetRuntime,
+        samples: &[Sample],
+    ) -> Result<RecordBatch, NodeError> {
+        let mut fates: Vec<Option<Fate>> = Vec::new();
+        fates.resize_with(samples.len(), || None);
+        let (rows, of_row) = self.read(runtime, samples, &mut fates)?;
+        match of_row.len() == samples.len() {
+            true => Ok(rows),
+            false => Err(NodeError::Unavailable("some of these samples cannot be read here".to_owned())),
+        }
+    }
+
     /// The joined rows of the samples that have some, and which sample each is of.
     fn read(
         &self,

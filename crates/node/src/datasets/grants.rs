@@ -65,6 +65,17 @@ impl Grants {
         numbers.iter().copied().filter(is_held).collect()
     }
 
+    /// Leaves those that this node does not have itself.
+    pub(crate) fn retain_others(&self, (iteration, rank): (IterationId, u32), open: &mut Vec<(u64, Owner)>) {
+        let part = self.membership.part();
+        let held = self.lock();
+        open.retain(|(number, owner)| {
+            let is_own =
+                part.is_some_and(|part| (part.node, part.incarnation) == (owner.node, owner.incarnation));
+            !(is_own && held.contains(&(iteration, rank, *number)))
+        });
+    }
+
     /// Gives back what is open of a rank and nobody's; whether there was something.
     pub(crate) async fn settle(
         &self,

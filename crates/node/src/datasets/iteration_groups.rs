@@ -6,6 +6,7 @@ use crate::error::NodeError;
 use crate::groups::{GroupAnswer, GroupCall, Iterated, Router};
 use crate::identity;
 use crate::options::CallContext;
+use crate::reading::{Consistency, Reading};
 use futures_util::future::join_all;
 use lavandin_plan::iterations::{
     Found, IterationInfo, Look, Outcome, Outline, Progress, Question, RankStatus, Rejection, Reply, Request,
@@ -15,9 +16,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::watch;
 
 /// Iterations whose groups are remembered; all are forgotten beyond.
 const HOMES_MAX: usize = 100_000;
+/// How long the metadata's leader is waited for before an iteration counts as unknown.
+const BARRIER_MAX: Duration = Duration::from_secs(2);
 const OTHER_ANSWER: NodeError = NodeError::Internal("a group answered another question");
 
 pub(crate) struct IterationGroups {
@@ -25,7 +29,10 @@ pub(crate) struct IterationGroups {
     handle: Handle,
     /// How long what no client waits for may take.
     patience: Duration,
+    is_member: bool,
     homes: Mutex<HashMap<IterationId, GroupId>>,
+    /// The node goes: nothing is waited for any more.
+    stopping: watch::Sender<bool>,
 }
 
 /// Takes a reply out of the variant that it must have.
@@ -39,8 +46,29 @@ macro_rules! told {
 }
 
 impl IterationGroups {
-    pub(crate) fn new(router: Arc<Router>, handle: Handle, patience: Duration) -> Self {
-        Self { router, handle, patience, homes: Mutex::default() }
+    /// `is_member` of a node that belongs to a cluster, or waits for one.
+    pub(crate) fn new(router: Arc<Router>, handle: Handle, patience: Duration, is_member: bool) -> Self {
+        let stopping = watch::Sender::new(false);
+        Self { router, handle, patience, is_member, homes: Mutex::default(), stopping }
+    }
+
+    /// Ends what is under way, and refuses what comes.
+    pub(crate) fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    async fn call(
+        &self,
+        context: &CallContext,
+        group: GroupId,
+        call: GroupCall,
+    ) -> Result<GroupAnswer, NodeError> {
+        let mut stopping = self.stopping.subscribe();
+        tokio::select! {
+            biased;
+            _ = stopping.wait_for(|stopping| *stopping) => Err(NodeError::Stopping),
+            answer = self.router.call(context, group, call) => answer,
+        }
     }
 
     pub(crate) fn handle(&self) -> &Handle {
@@ -157,7 +185,7 @@ impl IterationGroups {
         requests: Vec<Request>,
     ) -> Result<Vec<Iterated>, NodeError> {
         let count = requests.len();
-        match self.router.call(context, group, GroupCall::Iterations(requests)).await? {
+        match self.call(context, group, GroupCall::Iterations(requests)).await? {
             GroupAnswer::Iterations(outcomes) if outcomes.len() == count => Ok(outcomes),
             _ => Err(OTHER_ANSWER),
         }
@@ -172,10 +200,31 @@ impl IterationGroups {
         if let Some(known) = self.homes().get(&iteration) {
             return Ok(*known);
         }
-        let groups = self.groups();
-        if let (1, Some(only)) = (groups.len(), groups.first()) {
-            return Ok(*only);
+        let known = self.groups();
+        match self.find(context, iteration, &known).await {
+            Err(NodeError::IterationNotFound(_)) => {}
+            found => return found,
         }
+        // A node that was just started may not know all datasets yet.
+        let behind =
+            || NodeError::Unavailable("this node does not know all datasets yet; try again".to_owned());
+        self.router.metadata.read_barrier(BARRIER_MAX).await.map_err(|_| behind())?;
+        if self.is_member && self.router.metadata.catalogue().cluster().is_none() {
+            return Err(behind());
+        }
+        let groups = self.groups();
+        match groups == known {
+            true => Err(NodeError::IterationNotFound(iteration)),
+            false => self.find(context, iteration, &groups).await,
+        }
+    }
+
+    async fn find(
+        &self,
+        context: &CallContext,
+        iteration: IterationId,
+        groups: &BTreeSet<GroupId>,
+    ) -> Result<GroupId, NodeError> {
         let asked = groups.iter().map(|group| self.ask(context, *group, Question::Info(iteration)));
         let mut unreachable = None;
         for (group, answer) in groups.iter().zip(join_all(asked).await) {
@@ -220,7 +269,9 @@ impl IterationGroups {
         group: GroupId,
         question: Question,
     ) -> Result<Reply, NodeError> {
-        match self.router.call(context, group, GroupCall::AskIterations(question)).await? {
+        // What another copy knows may be a moment old, and there would be no use in it.
+        let context = context.clone().with_reading(Reading::new(Consistency::Primary));
+        match self.call(&context, group, GroupCall::AskIterations(question)).await? {
             GroupAnswer::Told(reply) => Ok(*reply),
             _ => Err(OTHER_ANSWER),
         }

@@ -1,6 +1,7 @@
 //! A batch from the maker's rows to the bytes of an answer: through user code, into a layout, or a failure instead.
 
 use crate::datasets::batch_cache::reply_bytes;
+use crate::datasets::helpers::DraftForm;
 use crate::datasets::next::{BatchFormat, NextOptions};
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::runtime::DatasetRuntime;
@@ -78,7 +79,7 @@ pub(super) enum Content {
 }
 
 /// A batch whose layout is still open.
-pub(super) struct BatchRows {
+pub(crate) struct BatchRows {
     indices: Vec<u64>,
     rows: RecordBatch,
     single: bool,
@@ -86,7 +87,17 @@ pub(super) struct BatchRows {
 }
 
 impl BatchRows {
-    fn encode(&self, current: u64) -> Result<Vec<Bytes>, NodeError> {
+    pub(super) fn new(
+        indices: Vec<u64>,
+        rows: RecordBatch,
+        single: bool,
+        processed: Option<BatchReply>,
+    ) -> Self {
+        Self { indices, rows, single, processed }
+    }
+
+    /// In the Lavender layout.
+    pub(super) fn encode(&self, current: u64) -> Result<Vec<Bytes>, NodeError> {
         let tail = Tail { indices: &self.indices, current };
         encode_lavender(&self.rows, self.processed.as_ref(), tail, self.single)
     }
@@ -114,8 +125,32 @@ impl Draft {
         held_bytes(&self.rows)
     }
 
-    /// Through user code, and into the layout that is wanted. Blocks; what goes wrong is a failure of all its samples.
+    /// Through user code, and into the layout that is wanted, by another node if this one has enough to do. Blocks; what goes
+    /// wrong is a failure of all its samples.
     pub(crate) fn finish(self) -> Made {
+        let runtime = Arc::clone(&self.runtime);
+        if let Some(form) = self.form()
+            && let Some(bytes) = runtime.helpers.ask(&runtime, &form)
+        {
+            let length = bytes.len() as u64;
+            return self.made.with(Content::Encoded(vec![bytes]), length);
+        }
+        let _busy = runtime.helpers.begin();
+        self.finish_here()
+    }
+
+    /// As another node is asked for it; `None` for what stays here.
+    fn form(&self) -> Option<DraftForm> {
+        (self.wishes.format() == BatchFormat::Lavender && self.plan.processes()).then(|| DraftForm {
+            iteration: self.plan.outline().id.to_string(),
+            indices: self.indices.clone(),
+            current: self.made.number,
+            retries: self.wishes.retries(),
+            no_cache: self.wishes.no_cache(),
+        })
+    }
+
+    fn finish_here(self) -> Made {
         let Self { runtime, plan, wishes, rows, indices, made } = self;
         let is_arrow = wishes.format() == BatchFormat::Arrow;
         let attempt = Attempt { arrow: is_arrow, retries: wishes.retries(), no_cache: wishes.no_cache() };

@@ -22,9 +22,14 @@ use lavandin_plan::iterations::{Outline, Places, Rejection, Request, Sample, Ste
 use lavandin_types::IterationId;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Samples looked at in one go where some are filtered out or sorted into buckets.
 const SELECTED_MAX: usize = 4096;
+
+/// How long the end waits for what the rank was granted through other nodes, and how often it looks.
+const OTHERS_MAX: Duration = Duration::from_secs(30);
+const OTHERS_PAUSE: Duration = Duration::from_millis(50);
 
 /// What a maker comes to.
 pub(crate) enum Step {
@@ -190,8 +195,13 @@ impl Maker {
                     samples.clear();
                 }
                 WalkStep::End => {
-                    self.exhausted = true;
-                    break;
+                    let generation = walk.generation();
+                    if self.is_over(generation)? {
+                        self.exhausted = true;
+                        break;
+                    }
+                    self.restart();
+                    samples.clear();
                 }
                 WalkStep::TakeBlock { .. } if !somebody_waits && !plan.takes_ahead(&self.runtime) => {
                     if samples.is_empty() {
@@ -223,6 +233,29 @@ impl Maker {
         let walk = Walk::new(Arc::clone(&self.source.outline), rank, &status)?;
         self.number = walk.number();
         Ok(self.walk.insert(walk))
+    }
+
+    /// Whether nothing of the rank can come back any more. What it was granted through another node, and has not been
+    /// delivered, is waited for: that node may be about to give it back.
+    fn is_over(&self, generation: u64) -> Result<bool, NodeError> {
+        let (iteration, rank, runtime) = (self.iteration, self.rank, &self.runtime);
+        let groups = &runtime.iterations;
+        let until = Instant::now() + OTHERS_MAX;
+        runtime.handle.block_on(async {
+            loop {
+                let mut status = groups.rank(&groups.context(), iteration, rank).await?;
+                if status.generation != generation {
+                    return Ok(false);
+                }
+                runtime.grants.retain_others((iteration, rank), &mut status.open);
+                if status.open.is_empty() || Instant::now() >= until {
+                    return Ok(true);
+                }
+                tokio::time::sleep(OTHERS_PAUSE).await;
+                let peers = &runtime.peers;
+                runtime.grants.settle((groups, peers), (iteration, rank), &status.open).await?;
+            }
+        })
     }
 
     fn take_block(&self, group: u32, block: u32) -> Result<(), NodeError> {

@@ -43,6 +43,7 @@ pub(crate) async fn keep_manifests(node: Weak<Node>) {
         if epoch_here.is_some() && std::mem::replace(&mut chores_epoch, epoch_here) != epoch_here {
             node.begin_first_syncs().await;
         }
+        node.datasets.count_helpers();
         node.forget_old_previews(&mut versions);
         if let Err(error) = node.take_missing_manifests(&mut ensured).await {
             tracing::debug!(%error, "a manifest is not here yet");

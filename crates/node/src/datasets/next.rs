@@ -295,7 +295,9 @@ impl Node {
         let source = Source { dataset, outline };
         let maker = Maker::new(Arc::clone(runtime), source, (iteration, rank), Arc::clone(&wishes));
         let ready_bytes = Arc::clone(&runtime.ready_bytes);
-        let made = Session::new((Box::new(maker), of), queue, wishes, ready_bytes, runtime.session_limits);
+        runtime.count_helpers();
+        let made =
+            Session::new((Box::new(maker), of), queue, wishes, ready_bytes, runtime.session_limits.clone());
         Ok(runtime.keep_session((iteration, rank), made))
     }
 

@@ -1,12 +1,14 @@
 //! What nodes ask each other about datasets besides their groups: small calls, as JSON, so that versions of the program
 //! that know different fields understand each other (docs/formats/dataset-calls.md).
 
+use crate::datasets::feeding::FeedingNode;
 use crate::datasets::file_finder::{Absence, WantedFile};
 use crate::datasets::tasks::{TaskName, TaskStatus};
 use crate::error::NodeError;
 use crate::membership::Membership;
 use crate::peers::method;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use lavandin_cluster::{Catalogue, NodeInfo};
 use lavandin_feed::location::{Location, Version};
 use lavandin_peer::{CallError, Lane, PeerStatus};
@@ -25,6 +27,8 @@ pub(crate) enum DatasetRequest {
     HeldGrants { incarnation: u64, iteration: String, rank: u32, numbers: Vec<u64> },
     /// To have a manifest and its indexes on the disk. Answers `Done`, durable.
     KeepManifest { shardset: String, version: u64, hash: String },
+    /// To follow the catalogue's log up to there. Answers `Done`.
+    FollowCatalogue { applied: u64 },
     /// The files directly in a directory. Answers `Entries`; a directory that is not there has none.
     ListFolder { location: String },
     /// The content of a file. Answers `Content`.
@@ -39,6 +43,8 @@ pub(crate) enum DatasetRequest {
     SyncStatus { shardset: String },
     /// Answers `Tasks`.
     Tasks {},
+    /// What the node feeds at the moment. Answers `Feeding`.
+    Feeding {},
     /// Answers `Aborted`.
     AbortTask { name: String },
 }
@@ -103,6 +109,9 @@ pub(crate) enum DatasetReply {
     Tasks {
         tasks: Vec<(TaskName, TaskStatus)>,
     },
+    Feeding {
+        node: Box<FeedingNode>,
+    },
     /// Whether there was such a task.
     Aborted {
         found: bool,
@@ -151,6 +160,9 @@ impl FilePiece {
     }
 }
 
+/// How long a change waits for nodes that may not be reachable.
+const FOLLOW_MAX: Duration = Duration::from_millis(500);
+
 /// The way to other nodes.
 #[derive(Clone)]
 pub(crate) struct DatasetPeers {
@@ -178,6 +190,20 @@ impl DatasetPeers {
             );
             NodeError::Unavailable(text)
         })
+    }
+
+    /// Returns once every node that can be reached has applied so much of the catalogue's log.
+    pub(crate) async fn await_catalogue(&self, applied: u64) {
+        let request = DatasetRequest::FollowCatalogue { applied };
+        let asked = self.others(&[]).into_iter().map(|node| self.ask(node, &request, FOLLOW_MAX));
+        drop(join_all(asked).await);
+    }
+
+    /// Returns once this node has applied so much of the catalogue's log; whoever asks gives up by itself.
+    pub(crate) async fn follow_catalogue(&self, applied: u64) {
+        let mut changes = self.membership.metadata.changed();
+        let followed = changes.wait_for(|here| *here >= applied);
+        drop(tokio::time::timeout(FOLLOW_MAX, followed).await);
     }
 
     /// A part of a file of another node.

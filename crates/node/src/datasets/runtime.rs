@@ -1,8 +1,10 @@
 //! What the dataset wing of a node shares: the stores, decoded chunks, manifests, Python workers, tasks and sessions.
 
 use crate::datasets::batch_cache::BatchCache;
+use crate::datasets::feeding::FeedingRank;
 use crate::datasets::file_finder::KnownContents;
 use crate::datasets::grants::Grants;
+use crate::datasets::helpers::{DraftForm, Helpers};
 use crate::datasets::iteration_groups::IterationGroups;
 use crate::datasets::manifests::Manifests;
 use crate::datasets::manifests::Named;
@@ -30,7 +32,7 @@ use lavandin_plan::iterations::Outline;
 use lavandin_types::{DatasetId, ErrorCode, IterationId};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -97,6 +99,7 @@ pub(crate) struct DatasetRuntime {
     pub(crate) previews: Previews,
     pub(crate) iterations: Arc<IterationGroups>,
     pub(crate) contents: Arc<KnownContents>,
+    pub(crate) helpers: Helpers,
     pub(crate) grants: Grants,
     pub(crate) peers: DatasetPeers,
     pub(crate) handle: tokio::runtime::Handle,
@@ -132,7 +135,10 @@ impl DatasetRuntime {
         let data_dir = std::path::absolute(&node.data_dir).unwrap_or_else(|_| node.data_dir.clone());
         let handle = tokio::runtime::Handle::current();
         let peers = DatasetPeers::new(Arc::clone(membership));
-        let iterations = IterationGroups::new(Arc::clone(router), handle.clone(), node.request_timeout);
+        let iterations = {
+            let is_member = membership.identity.seat.is_some() || membership.settings.awaits_cluster();
+            IterationGroups::new(Arc::clone(router), handle.clone(), node.request_timeout, is_member)
+        };
         let store_options = StoreOptions {
             cache_bytes_max: options.shard_cache_bytes_max,
             file_roots: options.file_roots.clone(),
@@ -162,6 +168,7 @@ impl DatasetRuntime {
             previews: Previews::default(),
             iterations: Arc::new(iterations),
             contents: Arc::default(),
+            helpers: Helpers::new(options.python_workers.max(1)),
             node: OnceLock::new(),
             grants: Grants::new(Arc::clone(membership)),
             peers,
@@ -172,7 +179,7 @@ impl DatasetRuntime {
             counters: Counters::default(),
             session_limits: SessionLimits {
                 bytes_max: (ready_max / 8).clamp(1 << 20, 64 << 20),
-                drafts_max: options.python_workers.max(1),
+                drafts_max: Arc::new(AtomicUsize::new(options.python_workers.max(1))),
             },
             sessions: Mutex::default(),
             plans: Mutex::default(),
@@ -186,12 +193,19 @@ impl DatasetRuntime {
         lock(&self.plans).clear();
         let flushed = sessions.iter().map(|((iteration, _), session)| session.flush(self, *iteration));
         drop(tokio::time::timeout(STOP_PATIENCE, join_all(flushed)).await);
+        self.iterations.stop();
         self.python.stop();
     }
 
     /// Says whose it is, once.
     pub(crate) fn belong_to(&self, node: &Arc<Node>) {
         drop(self.node.set(Arc::downgrade(node)));
+    }
+
+    /// Counts the other nodes among those that may finish drafts.
+    pub(crate) fn count_helpers(&self) {
+        let drafts_max = self.helpers.drafts_max(&self.peers);
+        self.session_limits.drafts_max.store(drafts_max, Ordering::Relaxed);
     }
 
     /// Answers a call of another node.
@@ -204,6 +218,10 @@ impl DatasetRuntime {
             DatasetRequest::KeepManifest { shardset, version, hash } => {
                 let named = parse_named(&shardset, version, &hash).ok_or_else(|| malformed("no manifest"))?;
                 self.on_thread(move |runtime| runtime.manifests.ensure(named)).await?;
+                DatasetReply::Done {}
+            }
+            DatasetRequest::FollowCatalogue { applied } => {
+                self.peers.follow_catalogue(applied).await;
                 DatasetReply::Done {}
             }
             DatasetRequest::ListFolder { location } => self.tell_listing(&location).await.map_err(status)?,
@@ -228,6 +246,7 @@ impl DatasetRuntime {
             chore @ (DatasetRequest::StartSync { .. }
             | DatasetRequest::SyncStatus { .. }
             | DatasetRequest::Tasks {}
+            | DatasetRequest::Feeding {}
             | DatasetRequest::AbortTask { .. }) => {
                 let node =
                     self.node.get().and_then(Weak::upgrade).ok_or_else(|| status(NodeError::Stopping))?;
@@ -259,6 +278,12 @@ impl DatasetRuntime {
         }
     }
 
+    /// A batch that another node asks this one to put through user code.
+    pub(crate) async fn prepare_for(self: &Arc<Self>, payload: &[u8]) -> Result<Bytes, PeerStatus> {
+        let draft: DraftForm = decode_request(payload)?;
+        self.prepare(draft).await.map_err(status)
+    }
+
     /// Work for another node that may block.
     async fn on_thread<T: Send + 'static>(
         self: &Arc<Self>,
@@ -284,6 +309,21 @@ impl DatasetRuntime {
     /// The outline of an iteration that some session of this node has a plan of.
     pub(crate) fn known_outline(&self, iteration: IterationId) -> Option<Arc<Outline>> {
         lock(&self.plans).get(&iteration).map(|plan| Arc::clone(plan.outline()))
+    }
+
+    /// How the sessions stand, for people.
+    pub(crate) fn feeding_ranks(&self) -> Vec<FeedingRank> {
+        let sessions: Vec<_> =
+            lock(&self.sessions).iter().map(|(key, session)| (*key, Arc::clone(session))).collect();
+        let told = |((iteration, rank), session): (SessionKey, Arc<Session>)| FeedingRank {
+            iteration: iteration.to_string(),
+            dataset: session.dataset.to_string(),
+            rank,
+            ..session.lock().feeding()
+        };
+        let mut ranks: Vec<_> = sessions.into_iter().map(told).collect();
+        ranks.sort_by(|one, other| (&one.iteration, one.rank).cmp(&(&other.iteration, other.rank)));
+        ranks
     }
 
     pub(crate) fn session_count(&self) -> usize {

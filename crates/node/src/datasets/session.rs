@@ -9,6 +9,7 @@
 //! made anew from the iteration's state. While a grant of this session is on its way back nothing is made or taken: its
 //! samples come first, and until they are there the end is not known.
 
+use crate::datasets::feeding::FeedingRank;
 use crate::datasets::made::{Draft, Made, Wishes};
 use crate::datasets::maker::{Maker, Step};
 use crate::datasets::next::Delivered;
@@ -18,9 +19,9 @@ use crate::options::CallContext;
 use lavandin_types::DatasetId;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
 /// A defect, of which the log says more.
@@ -29,6 +30,10 @@ const PANICKED: NodeError = NodeError::Internal("making a batch panicked; the ne
 const READY_MAX: usize = 32;
 /// A producer is started again when fewer are ready.
 const READY_LOW: usize = 16;
+
+/// Batches over which it is told how fast they go, and how long a pause counts as a standstill.
+const HANDED_MAX: usize = 64;
+const STANDSTILL: Duration = Duration::from_secs(10);
 
 /// Bytes of batches made ahead, of all sessions together.
 #[derive(Debug)]
@@ -66,12 +71,18 @@ pub(crate) struct Session {
 }
 
 /// What a session may use.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct SessionLimits {
     /// Bytes made ahead for one rank.
     pub(crate) bytes_max: u64,
-    /// Drafts worked on at once: there are so many Python workers.
-    pub(crate) drafts_max: usize,
+    /// Drafts worked on at once: there are so many Python workers, those of other nodes included.
+    pub(crate) drafts_max: Arc<AtomicUsize>,
+}
+
+impl SessionLimits {
+    fn drafts_max(&self) -> usize {
+        self.drafts_max.load(Ordering::Relaxed)
+    }
 }
 
 /// A place in the queue.
@@ -115,6 +126,8 @@ struct State {
     /// Rises when what is ready is thrown away.
     generation: u64,
     last_used: Instant,
+    /// When batches were handed out last.
+    handed: VecDeque<Instant>,
 }
 
 /// What there is for a caller.
@@ -151,6 +164,7 @@ impl Session {
             returning: 0,
             generation: 0,
             last_used: Instant::now(),
+            handed: VecDeque::new(),
         };
         Arc::new(Self {
             dataset,
@@ -311,6 +325,10 @@ impl SessionGuard<'_> {
         match self.state.queue.pop_front() {
             Some(Slot::Ready(made)) => {
                 self.held(made.bytes(), 0);
+                if self.state.handed.len() >= HANDED_MAX {
+                    self.state.handed.pop_front();
+                }
+                self.state.handed.push_back(Instant::now());
                 Next::Batch((*made, self.state.generation))
             }
             Some(draft) => {
@@ -349,6 +367,43 @@ impl SessionGuard<'_> {
         self.state.generation
     }
 
+    /// How it stands, for people.
+    pub(crate) fn feeding(&self) -> FeedingRank {
+        let state = &self.state;
+        let is_ready = |slot: &&Slot| matches!(slot, Slot::Ready(_));
+        let speed = match (state.handed.front(), state.handed.back()) {
+            (Some(first), Some(last)) if last.elapsed() < STANDSTILL && last > first => {
+                (state.handed.len() - 1) as f64 / last.duration_since(*first).as_secs_f64()
+            }
+            _ => 0.0,
+        };
+        FeedingRank {
+            ready: state.queue.iter().filter(is_ready).count() as u64,
+            in_work: state.in_work as u64,
+            batches_per_second: speed,
+            why_waiting: self.why_waiting(),
+            ..FeedingRank::default()
+        }
+    }
+
+    fn why_waiting(&self) -> Option<String> {
+        let state = &self.state;
+        let told = match &state.fault {
+            Some(error) => {
+                return Some(format!("its last attempt failed, and the next call tries again: {error}"));
+            }
+            None if state.returning > 0 => "a batch that did not reach its client is being given back",
+            None if state.waiting > 0 && state.in_work > 0 => "user code works on the next batch",
+            None if state.waiting > 0 => "the next batch is being read",
+            None if state.ended && state.queue.is_empty() => "the rank has everything",
+            None if state.handed.back().is_none_or(|last| last.elapsed() >= STANDSTILL) => {
+                "its client has asked for nothing for a while"
+            }
+            None => return None,
+        };
+        Some(told.to_owned())
+    }
+
     /// Whether the next thing is a failure, which is told alone.
     pub(crate) fn next_is_failure(&self) -> bool {
         matches!(self.state.queue.front(), Some(Slot::Ready(made)) if made.failure().is_some())
@@ -366,7 +421,7 @@ impl SessionGuard<'_> {
     /// Starts the producer if there is room and it does not run.
     pub(crate) fn keep_producing(&mut self, session: &Arc<Session>) {
         let low = self.state.queue.len() < READY_LOW
-            && self.state.in_work < self.session.limits.drafts_max
+            && self.state.in_work < self.session.limits.drafts_max()
             && self.state.returning == 0
             && !self.state.ended;
         if !low || self.state.producing {
@@ -379,8 +434,8 @@ impl SessionGuard<'_> {
     }
 
     fn wants_more(&self) -> Option<Wanted> {
-        let (state, limits) = (&self.state, self.session.limits);
-        if state.ended || state.in_work >= limits.drafts_max || state.returning > 0 {
+        let (state, limits) = (&self.state, &self.session.limits);
+        if state.ended || state.in_work >= limits.drafts_max() || state.returning > 0 {
             return None;
         }
         // What somebody waits for is made whatever it takes; the rest within bounds.

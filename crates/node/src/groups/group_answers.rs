@@ -77,6 +77,10 @@ impl Router {
             Some(need) => self.stand_in(&local, need).await.map(|()| None)?,
             None => Some(self.check_leads(header)?),
         };
+        if epoch.is_some() && is_read {
+            // What a copy shows that is about to lead is not all that it has.
+            local.check_primary()?;
+        }
         let catalogue = self.metadata.catalogue();
         let answer = match call {
             GroupCall::AwaitJobs(_) => {

@@ -43,9 +43,11 @@ impl LocalGroup {
     }
 
     /// What of a request is to be logged: of a completion the samples that are waited for. This copy must be the primary
-    /// after it has looked, else others may know more.
+    /// before and after it has looked, else others may know more.
     fn needed(&self, request: Request) -> Result<Result<Option<Request>, Rejection>, NodeError> {
         let Request::Complete { iteration, indices } = request else { return Ok(Ok(Some(request))) };
+        // Before as well: what a copy shows that is about to lead is not all that it has.
+        self.check_primary()?;
         let indices = self.iterations.completable(iteration, &indices);
         self.check_primary()?;
         let some =

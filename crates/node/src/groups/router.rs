@@ -220,6 +220,10 @@ impl Router {
         call: &GroupCall,
     ) -> Result<(Applied, GroupAnswer), Failure> {
         let local = self.host.get(info.id).ok_or_else(|| not_done("its copy on this node is not open"))?;
+        if call.is_read() {
+            // What a copy shows that is about to lead is not all that it has.
+            local.check_primary().map_err(Failure::of)?;
+        }
         let answer = match call {
             GroupCall::Confirm => self.confirm_here(context, &local).await,
             call => local.execute(context, &self.metadata.catalogue(), call.clone()).await,

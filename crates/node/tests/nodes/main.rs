@@ -23,6 +23,7 @@ mod run;
 mod schedule;
 #[cfg(not(feature = "mutations"))]
 mod seeds;
+mod trainer;
 
 /// What a variable of the environment says.
 fn number(variable: &str) -> Option<u64> {

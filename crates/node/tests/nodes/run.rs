@@ -6,6 +6,7 @@ use crate::cluster::Cluster;
 use crate::history::Freshness;
 use crate::member::Member;
 use crate::schedule::{Planned, Schedule};
+use crate::trainer::Trainer;
 use lavandin_node::{CallContext, Consistency, Reading, Verdict};
 use std::fmt;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Report {
     pub(crate) reads: u64,
     pub(crate) starts: u64,
     pub(crate) epochs: u64,
+    /// Epochs of training that went through.
+    pub(crate) trained: u64,
     pub(crate) healed: Duration,
 }
 
@@ -94,6 +97,8 @@ async fn go_through(
     for _ in 0..READERS {
         clients.spawn(Reader::new(cluster, schedule.random.branch()).run());
     }
+    let trained = Arc::default();
+    clients.spawn(Trainer::new(cluster, schedule.random.branch(), &trained).run());
     let watched = Arc::clone(cluster);
     clients.spawn(async move { watched.watch().await });
     let mut faults = JoinSet::new();
@@ -111,6 +116,7 @@ async fn go_through(
     cluster.end_clients();
     let ended = async { while clients.join_next().await.is_some() {} };
     tokio::time::timeout(CLIENTS_END, ended).await.map_err(|_| "clients wait for ever".to_owned())?;
+    report.trained = trained.load(Ordering::Relaxed);
     compare_copies(cluster).await?;
     read_everywhere(cluster).await
 }

@@ -73,8 +73,10 @@ fn no_seed_goes_wrong() {
     let panics = lock(&panics).clone();
     assert!(failed.is_empty() && panics.is_empty(), "failed: {failed:?}, panics: {panics:?}");
     // What the seeds are to exercise does happen, if not in each of them.
-    let exercised =
-        report.acknowledged > seeds * 50 && report.reads > seeds * 20 && report.epochs > seeds * 2;
+    let exercised = report.acknowledged > seeds * 50
+        && report.reads > seeds * 20
+        && report.epochs > seeds * 2
+        && report.trained > seeds;
     assert!(seeds < SEEDS || exercised, "{report:?}");
 }
 
@@ -84,6 +86,7 @@ impl Report {
         self.reads += one.reads;
         self.starts += one.starts;
         self.epochs += one.epochs;
+        self.trained += one.trained;
         self.healed = self.healed.max(one.healed);
     }
 }

@@ -47,6 +47,9 @@ pub(super) fn status(info: &Value, metadata: &Value) -> String {
     );
     groups(info).write(&mut out);
     nodes(info).write(&mut out);
+    if list(info, "feeding").iter().any(|node| !list(node, "ranks").is_empty()) {
+        feeding(info).write(&mut out);
+    }
     for (title, sentences) in [("under way", under_way(info)), ("degraded", degraded(info))] {
         for sentence in sentences {
             let _ = writeln!(out, "{title}: {sentence}");
@@ -73,6 +76,31 @@ fn groups(info: &Value) -> Table {
             let cells = [text(replica, "uri").to_owned(), "replica".to_owned(), state_of(replica), lag];
             let [uri, role, state, lag] = cells;
             table.row([name(), uri, role, state, lag, note_of(replica)]);
+        }
+    }
+    table
+}
+
+/// What the nodes feed.
+fn feeding(info: &Value) -> Table {
+    let mut table = Table::new(["ITERATION", "RANK", "NODE", "BATCHES/S", "READY", "NOTE"]);
+    for node in list(info, "feeding") {
+        for rank in list(node, "ranks") {
+            let speed = format!("{:.1}", rank["batches_per_second"].as_f64().unwrap_or_default());
+            let ready = match rank["in_work"].as_u64() {
+                Some(in_work) if in_work > 0 => format!("{} + {in_work}", rank["ready"]),
+                _ => rank["ready"].to_string(),
+            };
+            let note = text(rank, "why_waiting").to_owned();
+            let iteration = text(rank, "iteration").to_owned();
+            table.row([
+                iteration,
+                rank["rank"].to_string(),
+                text(node, "uri").to_owned(),
+                speed,
+                ready,
+                note,
+            ]);
         }
     }
     table

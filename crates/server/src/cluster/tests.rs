@@ -103,3 +103,23 @@ NODE  URI         ROLE  STATE  COPIES  NOTE
     assert!(text.starts_with(expected), "{text}");
     assert!(text.ends_with("degraded: something\n"), "{text}");
 }
+
+#[test]
+fn what_is_fed_is_a_table_too() {
+    let mut info = moving();
+    info["feeding"] = json!([
+        {"node": 1, "uri": "http://h:1", "error": null, "ranks": [
+            {"iteration": "it-a", "rank": 0, "ready": 3, "in_work": 2, "batches_per_second": 12.34, "why_waiting": null},
+            {"iteration": "it-a", "rank": 1, "ready": 0, "in_work": 0, "batches_per_second": 0.0, "why_waiting": "the rank has everything"},
+        ]},
+        {"node": 4, "uri": "http://h:4", "error": "no answer", "ranks": []},
+    ]);
+    let text = table::status(&info, &json!({"healthy_owners": 3, "owner_count": 3}));
+    let expected = "
+ITERATION  RANK  NODE        BATCHES/S  READY  NOTE
+it-a       0     http://h:1  12.3       3 + 2
+it-a       1     http://h:1  0.0        0      the rank has everything
+
+";
+    assert!(text.contains(expected), "{text}");
+}

@@ -41,7 +41,7 @@ async fn world() -> (TwoNodes, Arc<IterationGroups>, GroupId, IterationId) {
         NewDataset { id: dataset, name: "d".to_owned(), uid_column_name: "id".to_owned(), created_at_s: 1 };
     nodes.metadata.propose(Command::CreateDataset(new)).await.expect("the dataset is created");
     let (handle, patience) = (tokio::runtime::Handle::current(), Duration::from_secs(60));
-    let groups = Arc::new(IterationGroups::new(Arc::clone(&nodes.here), handle, patience));
+    let groups = Arc::new(IterationGroups::new(Arc::clone(&nodes.here), handle, patience, false));
     let id = IterationId::new(1_760_000_000_001, [5; 20]);
     let rows = ShardRows::new(vec![SAMPLES as u32]);
     let join = Join { rank: 0, world_size: Some(1), threshold_ms: 0 };

@@ -27,12 +27,32 @@ const NODE: &[crate::routes::Value] = &[
     ),
     required("is_head", Form::Boolean, "Whether it does the chores of the cluster"),
 ];
+const FEEDING: &[crate::routes::Value] = &[
+    required("node", Form::Integer, "Its number"),
+    required("uri", Form::Text, "Where it is reached"),
+    required("error", Form::TextOrNull, "Why it could not be asked; the rest is empty then"),
+    required("ranks", Form::ListOf("Rank"), "The ranks whose batches it makes"),
+    required("ready_bytes", Form::Integer, "Bytes of batches made ahead"),
+    required("chunk_bytes", Form::Integer, "Bytes of decoded pieces of shard files in memory"),
+    required("file_cache_bytes", Form::Integer, "Bytes of copies of shard files on the disk"),
+    required(
+        "made_for_others",
+        Form::Integer,
+        "Batches put through user code for other nodes since its start",
+    ),
+    required(
+        "made_by_others",
+        Form::Integer,
+        "Batches put through user code by other nodes for it since its start",
+    ),
+];
 /// A body is read before it is known who sent it.
 const BODY_BYTES_MAX: u64 = 4 << 10;
 /// How long the leader of the metadata is waited for.
 const STATUS_MAX: Duration = Duration::from_secs(2);
 
 routes! { "cluster":
+    Get "/cluster/feeding" Read feeding, "What each node feeds at the moment", Input::Nothing => Output::List(FEEDING);
     Get "/cluster/nodes" Read nodes, "The nodes of the cluster", Input::Nothing => Output::List(NODE);
     Post "/cluster/register" Signed register, "Take an empty node in", Input::Json(NODE_URL) => Output::Null;
     Post "/cluster/heartbeat" Signed heartbeat, "Whether a node is a member", Input::Json(NODE_URL) => Output::Null;
@@ -61,6 +81,11 @@ async fn nodes(call: Call) -> Done {
     check_is_of_cluster(&call)?;
     let status = call.app.node.cluster_status(STATUS_MAX).await;
     json(serde_json::to_vec(&listed(&status, now())).unwrap_or_default())
+}
+
+async fn feeding(call: Call) -> Done {
+    let nodes = call.app.node.feeding(STATUS_MAX).await;
+    json(serde_json::to_vec(&nodes).unwrap_or_default())
 }
 
 fn listed(status: &ClusterStatus, now: f64) -> Vec<wire::ClusterNode> {
