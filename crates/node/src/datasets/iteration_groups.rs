@@ -3,6 +3,7 @@
 //! Which group has an iteration is found by asking those that have any, and remembered: an iteration never moves.
 
 use crate::error::NodeError;
+use crate::group_client::GroupClient;
 use crate::groups::{GroupAnswer, GroupCall, Iterated, Router};
 use crate::identity;
 use crate::options::CallContext;
@@ -73,6 +74,11 @@ impl IterationGroups {
 
     pub(crate) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// The way to the thread of the group's copy, where that is here and there is no other.
+    pub(crate) fn only_copy(&self, group: GroupId) -> Option<GroupClient> {
+        self.router.only_copy(group).map(|copy| copy.client.clone())
     }
 
     /// For what no client waits for.

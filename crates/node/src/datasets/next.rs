@@ -130,13 +130,13 @@ impl Session {
                 return;
             }
             let request = Request::Delivered { iteration, grants: grants.clone() };
-            match self.queue.send_always(request).await {
-                Ok(Ok(_) | Err(NodeError::Iteration(_))) => runtime.grants.release(iteration, &grants),
-                Ok(Err(_)) => {
+            match self.queue.send_always(request).outcome().await {
+                Ok(_) | Err(NodeError::Iteration(_)) => runtime.grants.release(iteration, &grants),
+                Err(NodeError::Stopping) => return,
+                Err(_) => {
                     self.delivered.put_back(grants);
                     tokio::time::sleep(DELIVERY_PAUSE).await;
                 }
-                Err(_) => return,
             }
         }
         // As if the answers were in doubt, which is safe.
@@ -199,7 +199,7 @@ impl Drop for Delivery {
         runtime.handle.clone().spawn(async move {
             for answer in answers {
                 // What could not be returned is by the rank's next session, or by the group's primary.
-                drop(answer.await);
+                drop(answer.outcome().await);
             }
             let returned: Vec<_> = numbers.into_iter().map(|number| (rank, number)).collect();
             runtime.grants.release(iteration, &returned);
@@ -442,9 +442,8 @@ impl Node {
 
 /// What was queued came to; it may still happen after the deadline.
 async fn wait_for(context: &CallContext, answer: Pending) -> Result<Outcome, NodeError> {
-    match tokio::time::timeout_at(context.deadline.into(), answer).await {
-        Ok(Ok(outcome)) => outcome,
-        Ok(Err(_)) => Err(NodeError::Stopping),
+    match tokio::time::timeout_at(context.deadline.into(), answer.outcome()).await {
+        Ok(outcome) => outcome,
         Err(_) => Err(NodeError::Deadline("the batch goes back to its rank; ask again")),
     }
 }

@@ -3,8 +3,10 @@
 
 use crate::datasets::iteration_groups::IterationGroups;
 use crate::error::NodeError;
+use crate::group_client::{self, iterations_outcome};
+use crate::group_state::{GroupOutcome, GroupRequest};
 use lavandin_plan::iterations::{Outcome, Request};
-use lavandin_types::GroupId;
+use lavandin_types::{GroupId, RequestId};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
@@ -15,7 +17,20 @@ const WAITING_MAX: usize = 1024;
 const CALL_MAX: usize = 64;
 
 /// An answer to come.
-pub(crate) type Pending = oneshot::Receiver<Result<Outcome, NodeError>>;
+pub(crate) enum Pending {
+    Queued(oneshot::Receiver<Result<Outcome, NodeError>>),
+    /// Of the group's only copy, whose thread keeps the order by itself.
+    Direct(group_client::Pending<GroupOutcome>),
+}
+
+impl Pending {
+    pub(crate) async fn outcome(self) -> Result<Outcome, NodeError> {
+        match self {
+            Self::Queued(answer) => answer.await.unwrap_or(Err(NodeError::Stopping)),
+            Self::Direct(answer) => iterations_outcome(answer.await.unwrap_or(Err(NodeError::Stopping))?),
+        }
+    }
+}
 
 type Answer = oneshot::Sender<Result<Outcome, NodeError>>;
 
@@ -38,9 +53,15 @@ impl RequestQueue {
     }
 
     pub(crate) fn send(self: &Arc<Self>, request: Request) -> Result<Pending, NodeError> {
-        if self.lock().waiting.len() >= WAITING_MAX {
+        let state = self.lock();
+        if state.waiting.len() >= WAITING_MAX {
             return Err(NodeError::Overloaded);
         }
+        if let Some(client) = self.groups.only_copy(self.group).filter(|_| !state.running) {
+            let answer = client.send_request(RequestId::NONE, GroupRequest::Iterations(request))?;
+            return Ok(Pending::Direct(answer));
+        }
+        drop(state);
         Ok(self.send_always(request))
     }
 
@@ -53,7 +74,7 @@ impl RequestQueue {
             let queue = Arc::clone(self);
             self.groups.handle().spawn(async move { queue.run().await });
         }
-        pending
+        Pending::Queued(pending)
     }
 
     async fn run(&self) {

@@ -128,7 +128,7 @@ impl Router {
     }
 
     /// The copy here, where the group has no other and it serves.
-    fn only_copy(&self, group: GroupId) -> Option<Arc<LocalGroup>> {
+    pub(crate) fn only_copy(&self, group: GroupId) -> Option<Arc<LocalGroup>> {
         let local = self.host.get(group).filter(|_| self.is_alone(group))?;
         local.check_primary().is_ok().then_some(local)
     }

@@ -83,7 +83,7 @@ async fn grants_keep_their_order_and_happen_once_whatever_is_lost() {
     let pending: Vec<_> =
         (0..SAMPLES / 4).map(|number| queue.send(grant(iteration, number)).unwrap()).collect();
     for (number, pending) in pending.into_iter().enumerate() {
-        let outcome = pending.await.expect("it is answered");
+        let outcome = pending.outcome().await;
         assert!(matches!(outcome, Ok(Outcome::Count(_))), "{number}: {outcome:?}");
     }
     let progress = groups.progress(&context(), iteration).await.unwrap();
@@ -98,7 +98,7 @@ async fn grants_keep_their_order_and_happen_once_whatever_is_lost() {
 async fn a_grant_that_comes_too_late_is_refused_and_so_is_what_follows() {
     let (nodes, groups, group, iteration) = world().await;
     let queue = RequestQueue::new(Arc::clone(&groups), group);
-    queue.send(grant(iteration, 0)).unwrap().await.unwrap().expect("the first one");
+    queue.send(grant(iteration, 0)).unwrap().outcome().await.expect("the first one");
     let mut of_another = grant(iteration, 1);
     if let Request::Grant(grant) = &mut of_another {
         grant.owner = Owner { node: NodeId::new(9), incarnation: 1, ticket: 1 };
@@ -107,8 +107,8 @@ async fn a_grant_that_comes_too_late_is_refused_and_so_is_what_follows() {
     let late = [1, 2].map(|number| queue.send(grant(iteration, number)).unwrap());
     let [first, second] = late;
     let refused = |outcome| matches!(outcome, Err(NodeError::Iteration(Rejection::Conflict { .. })));
-    assert!(refused(first.await.unwrap()));
-    assert!(second.await.unwrap().is_ok(), "its number is the next one, and nobody has its samples");
+    assert!(refused(first.outcome().await));
+    assert!(second.outcome().await.is_ok(), "its number is the next one, and nobody has its samples");
     let status = groups.rank(&context(), iteration, 0).await.unwrap();
     assert_eq!(status.open.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [0, 1, 2]);
     nodes.stop().await;
