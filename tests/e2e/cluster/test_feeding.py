@@ -304,6 +304,25 @@ def test_with_one_worker_an_epoch_waits_for_the_node_that_is_away(members):
     kill_during_epochs(members, ["worker1", "head"], int(os.environ.get("LAVANDIN_FEED_ROUNDS", "2")))
 
 
+def test_a_sync_ends_although_the_node_that_runs_it_dies(members):
+    nodes = start(members, 2)
+    for node in nodes:
+        write_shards(node.folder / "shardset", 600, 20, "csv")
+    (head,) = [node for node in nodes if {one["node_url"]: one["is_head"] for one in ok(api(nodes[1]).get("/cluster/nodes"))}[node.url]]
+    others = [node for node in nodes if node is not head]
+    one, two = api(others[0]), api(others[1])
+    dataset = one.create_dataset(unique("moved"))["id"]
+    # Another node runs the sync than the one that is asked; the third one is asked how far it is.
+    shardset = ok(one.post(f"/datasets/{dataset}/shardsets", {"location": LOCATION, "columns": []}))["id"]
+    status = ok(two.get(f"/datasets/{dataset}/shardsets/{shardset}/sync"))
+    assert status["status"] not in ("completed", "failed"), "the files are so few that the sync is over"
+    head.kill()
+    for asked in (one, two):
+        assert asked.wait_synced(dataset, shardset, 600)["total_samples"] == 12_000
+    iteration = two.iterate(dataset, batch_size=3_000)
+    assert len(values(two.drain(iteration))) == 12_000
+
+
 def client_command(node, *arguments) -> str:
     command = [binary(), "client", "--api-url", node.url, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())

@@ -217,9 +217,7 @@ impl LocalGroup {
             GroupCall::Statistics(collection) => {
                 GroupAnswer::Statistics(self.collection_statistics(collection))
             }
-            GroupCall::AskIterations(question) => {
-                GroupAnswer::Told(Box::new(self.ask_iterations(context, question).await?))
-            }
+            GroupCall::AskIterations(question) => GroupAnswer::Told(Box::new(self.ask_iterations(question)?)),
             GroupCall::Digests => GroupAnswer::Digests(self.digests(context).await?),
             GroupCall::Doubt => {
                 self.serving.show_damage("it does not hold what the primary holds");

@@ -9,7 +9,7 @@ use crate::rebuilding::Rebuilding;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use lavandin_group::replication::Message;
-use lavandin_peer::{IncomingCall, PeerHandler, PeerStatus};
+use lavandin_peer::{IncomingCall, MESSAGE_BYTES_MAX, PeerHandler, PeerStatus};
 use lavandin_types::{ErrorCode, NodeId};
 use std::sync::Arc;
 
@@ -93,6 +93,14 @@ impl Door {
 
 impl PeerHandler for Door {
     async fn handle(&self, call: IncomingCall) -> Result<Bytes, PeerStatus> {
-        self.dispatch(call).await
+        let answer = self.dispatch(call).await?;
+        if answer.len() <= MESSAGE_BYTES_MAX {
+            return Ok(answer);
+        }
+        let text = format!(
+            "the answer takes {} bytes between two nodes; the limit is {MESSAGE_BYTES_MAX}",
+            answer.len()
+        );
+        Err(PeerStatus::new(ErrorCode::PayloadTooLarge, text))
     }
 }
