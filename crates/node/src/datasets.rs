@@ -5,18 +5,18 @@
 //! ahead for one rank with a `maker::Maker`, which walks the plan (`plan_cache`), reads rows (`files`) and runs user code;
 //! `next` grants them and hands them out. What was granted is in the dataset's group, on whatever nodes that is:
 //! `iteration_groups` is the way there, `request_queue` keeps a session's requests in order, `grants` knows which are this
-//! node's to deliver. `helpers` are
-//! other nodes that put batches through user code; `peer_calls` is what nodes ask each other besides. Deliberately absent: the order of samples (`plan`), reading and encoding
-//! (`feed`), JSON and HTTP (`server`).
+//! node's to deliver. `draft_exchange` has nodes put batches through user code for each other; `peer_calls` is what they
+//! ask each other besides. Deliberately absent: the order of samples (`plan`), reading and encoding (`feed`), JSON and
+//! HTTP (`server`).
 
 mod batch_cache;
 mod catalogue;
 mod chores;
+mod draft_exchange;
 mod feeding;
 mod file_finder;
 mod files;
 mod grants;
-mod helpers;
 mod iteration_groups;
 mod iterations;
 mod listings;

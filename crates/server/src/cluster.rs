@@ -47,7 +47,9 @@ pub(crate) fn run(flags: &ArgMatches, variable: &dyn Fn(&str) -> Option<String>)
 fn status(client: &Blocking, as_json: bool) -> Result<()> {
     let asked = client.run(async |client| {
         let info = client.cluster_info().await?;
-        Ok((info, client.coordinator_status().await?, client.feeding().await?))
+        // A server of an earlier version does not tell it.
+        let feeding = client.feeding().await.unwrap_or_default();
+        Ok((info, client.coordinator_status().await?, feeding))
     });
     let (mut info, coordinator, feeding) = asked.map_err(explained)?;
     info["feeding"] = feeding;

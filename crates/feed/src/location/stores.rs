@@ -145,13 +145,21 @@ impl Stores {
         (content, size): (Fingerprint, u64),
         origin: Arc<dyn Origin>,
     ) -> Result<LocalFile, LocationError> {
-        let url = hash_of_url(&format!("content {content}"));
-        let version = Version::new(size, Some(content.to_string()));
+        let (url, version) = content_key(content, size);
         let (inner, file, key) = (self.inner.clone(), file.clone(), (url, Some(version.clone())));
         let fetch = async move {
             inner.in_time(&file.shown(), inner.fetch_content(&file, (url, version), content, &*origin)).await
         };
         self.inner.flights.join(key, fetch).await
+    }
+
+    /// A file by its content, if the disk cache has it.
+    pub async fn cached_content(
+        &self,
+        (content, size): (Fingerprint, u64),
+    ) -> Result<Option<LocalFile>, LocationError> {
+        let (url, version) = content_key(content, size);
+        Ok(self.inner.cached(url, &version).await?.map(|found| local_file(found, version)))
     }
 
     /// Copies the local file at `source` to `target`, replacing what is there: readers see the old or the new whole.
@@ -324,6 +332,11 @@ impl Inner {
             }
         }
     }
+}
+
+/// What the disk cache knows a file by whose content is known.
+fn content_key(content: Fingerprint, size: u64) -> (u128, Version) {
+    (hash_of_url(&format!("content {content}")), Version::new(size, Some(content.to_string())))
 }
 
 fn local_file(pinned: Pinned, version: Version) -> LocalFile {

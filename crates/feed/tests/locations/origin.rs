@@ -48,6 +48,10 @@ async fn a_file_of_another_node_is_fetched_once_and_goes_on_where_it_broke_off()
         assert_eq!(found.content, Some(wanted));
         assert!(found.path.to_string_lossy().ends_with(".csv"));
     }
+    let known = world.stores.cached_content((wanted, 50_000)).await.expect("a look");
+    assert_eq!(known.and_then(|file| file.content), Some(wanted));
+    let other = Fingerprint::of_content(7);
+    assert!(world.stores.cached_content((other, 50_000)).await.expect("a look").is_none());
     assert_eq!(origin.opened.load(Ordering::Relaxed), 2, "a second try, and no download after that");
 }
 

@@ -54,7 +54,7 @@ impl Node {
                     tokio::time::sleep(RETRY).await;
                 }
                 Ok(()) if node != self.identity.node => {
-                    let watched = Watched { dataset, shardset, overwrite, before };
+                    let watched = Watched { dataset, shardset, overwrite, before, at: node };
                     self.datasets.handle.spawn(watch(self.weak(), watched));
                     return Ok(());
                 }
@@ -83,11 +83,10 @@ impl Node {
     /// How far a shardset's sync is; `None` if there is none that is known.
     pub async fn sync_status(&self, shardset: ShardsetId) -> Option<TaskStatus> {
         let node = self.syncing_node();
-        let own = || self.own_sync_status(shardset);
         if node == self.identity.node {
-            return own();
+            return self.own_sync_status(shardset);
         }
-        self.sync_status_on(node, shardset).await.ok().flatten().or_else(own)
+        self.sync_status_on(node, shardset).await.ok().flatten()
     }
 
     pub(crate) fn own_sync_status(&self, shardset: ShardsetId) -> Option<TaskStatus> {
@@ -189,11 +188,13 @@ struct Watched {
     overwrite: bool,
     /// The version of the manifest before.
     before: u64,
+    /// Where it was begun.
+    at: NodeId,
 }
 
 /// Sees to it that the sync ends, on whatever node.
 async fn watch(node: Weak<Node>, watched: Watched) {
-    let Watched { dataset, shardset, overwrite, before } = watched;
+    let Watched { dataset, shardset, overwrite, before, at: mut begun_at } = watched;
     let until = Instant::now() + WATCH_MAX;
     while Instant::now() < until {
         tokio::time::sleep(WATCH_PAUSE).await;
@@ -211,12 +212,16 @@ async fn watch(node: Weak<Node>, watched: Watched) {
             false => node.sync_status_on(at, shardset).await,
         };
         match status {
-            Ok(Some(status)) if status.is_over() => return,
-            Ok(None) => {
+            // What another node says of a sync may be of an earlier one.
+            Ok(Some(status)) if status.is_over() && at == begun_at => return,
+            Ok(Some(status)) if !status.is_over() => begun_at = at,
+            Ok(_) => {
                 tracing::info!(event = "sync_moved", %shardset, node = %at, "a sync begins anew: the chores have moved");
-                drop(node.start_sync_on(at, (dataset, shardset), overwrite).await);
+                if node.start_sync_on(at, (dataset, shardset), overwrite).await.is_ok() {
+                    begun_at = at;
+                }
             }
-            Ok(Some(_)) | Err(_) => {}
+            Err(_) => {}
         }
     }
 }

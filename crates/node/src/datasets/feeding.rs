@@ -76,8 +76,8 @@ impl Node {
             ready_bytes: statistics.ready_bytes,
             chunk_bytes: statistics.chunk_bytes,
             file_cache_bytes: statistics.file_cache_bytes,
-            made_for_others: runtime.helpers.given.load(Ordering::Relaxed),
-            made_by_others: runtime.helpers.taken.load(Ordering::Relaxed),
+            made_for_others: runtime.draft_exchange.given.load(Ordering::Relaxed),
+            made_by_others: runtime.draft_exchange.taken.load(Ordering::Relaxed),
         }
     }
 }

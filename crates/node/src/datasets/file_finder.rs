@@ -13,7 +13,9 @@ use crate::datasets::sync::Identity;
 use crate::error::NodeError;
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, join_all};
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::stream::{self, FuturesUnordered};
+use futures_util::{FutureExt, StreamExt};
+use lavandin_feed::format::Format;
 use lavandin_feed::location::{
     Body, Entry, Fingerprint, LocalFile, Location, LocationError, Origin, Scheme, Version,
     content_fingerprint,
@@ -44,7 +46,7 @@ pub(crate) struct WantedFile {
 impl WantedFile {
     pub(crate) fn of(file: &ShardFile) -> Result<Self, NodeError> {
         let identity = Identity::parse(file)
-            .ok_or_else(|| NodeError::Manifest(format!("{} has no fingerprint", file.location)))?;
+            .ok_or_else(|| NodeError::Manifest(format!("shard file {} has no fingerprint", file.name)))?;
         let Identity { fingerprint, version } = identity;
         Ok(Self { location: Location::parse(&file.location)?, version, fingerprint })
     }
@@ -109,8 +111,16 @@ impl DatasetRuntime {
             Ok(file) => return Ok(file),
             Err(absence) => absence,
         };
+        let content = (wanted.content(), wanted.version.size.unwrap_or_default());
+        if let Some(copy) = self.stores.cached_content(content).await? {
+            return Ok(copy);
+        }
         let mut told = vec![format!("{} here", here.told())];
-        for (node, answer) in self.ask_who_has(wanted).await {
+        let request = DatasetRequest::FindFile(FileForm::of(wanted));
+        let request = &request;
+        let ask = |node| async move { (node, self.peers.ask(node, request, FIND_MAX).await) };
+        let mut answers: FuturesUnordered<_> = self.peers.others(&[]).into_iter().map(ask).collect();
+        while let Some((node, answer)) = answers.next().await {
             match answer {
                 Ok(DatasetReply::File { absence: None }) => match self.copy_from(wanted, node).await {
                     Ok(file) => return Ok(file),
@@ -168,25 +178,22 @@ impl DatasetRuntime {
         if wanted.version.size.is_some_and(|size| size != file.size) {
             return Ok(Err(Absence::Changed));
         }
-        let (contents, path, version) = (Arc::clone(&self.contents), file.path.clone(), file.version.clone());
-        let content = tokio::task::spawn_blocking(move || contents.content(&path, &version)).await;
-        let content = content.map_err(|_| NodeError::Internal("reading a shard file panicked"))?;
-        Ok(match content {
-            Ok(content) if content == wanted.content() => Ok(file),
-            Ok(_) => Err(Absence::Changed),
-            Err(error) => return Err(error.into()),
-        })
+        match self.content_of(&file).await? == wanted.content() {
+            true => Ok(Ok(file)),
+            false => Ok(Err(Absence::Changed)),
+        }
     }
 
-    async fn ask_who_has(&self, wanted: &WantedFile) -> Vec<(NodeId, Result<DatasetReply, NodeError>)> {
-        let request = DatasetRequest::FindFile(FileForm::of(wanted));
-        let request = &request;
-        let ask = |node| async move { (node, self.peers.ask(node, request, FIND_MAX).await) };
-        join_all(self.peers.others(&[]).into_iter().map(ask)).await
+    /// The content of a local file; read unless it is known.
+    pub(crate) async fn content_of(&self, file: &LocalFile) -> Result<Fingerprint, NodeError> {
+        let (contents, path, version) = (Arc::clone(&self.contents), file.path.clone(), file.version.clone());
+        let content = tokio::task::spawn_blocking(move || contents.content(&path, &version)).await;
+        Ok(content.map_err(|_| NodeError::Internal("reading a shard file panicked"))??)
     }
 
     /// Answers whether this node has a file.
     pub(crate) async fn tell_file(&self, wanted: &WantedFile) -> Result<DatasetReply, NodeError> {
+        check_is_shard(&wanted.location)?;
         Ok(DatasetReply::File { absence: self.held(wanted).await?.err() })
     }
 
@@ -198,10 +205,14 @@ impl DatasetRuntime {
         bytes_max: usize,
     ) -> Result<(u64, Vec<u8>), NodeError> {
         use std::os::unix::fs::FileExt;
-        let Ok(file) = self.held(wanted).await? else {
-            let what = format!("shard file {} is not on this node any more", wanted.location);
-            return Err(NodeError::Unavailable(what));
-        };
+        check_is_shard(&wanted.location)?;
+        let gone =
+            || NodeError::Unavailable(format!("shard file {} is not on this node any more", wanted.location));
+        let file = self.held(wanted).await?.map_err(|_| gone())?;
+        // Whoever asks proves to know what it asks for: read once, and remembered.
+        if self.content_of(&file).await? != wanted.content() {
+            return Err(gone());
+        }
         let left = usize::try_from(file.size.saturating_sub(offset)).unwrap_or(usize::MAX);
         let read = move || {
             let mut bytes = vec![0; left.min(bytes_max)];
@@ -292,6 +303,14 @@ impl DatasetRuntime {
                 Err(self.nowhere(&Location::parse(location)?, here, &reasons))
             }
         }
+    }
+}
+
+/// Other nodes are told of shard files on this machine, and of nothing else.
+pub(crate) fn check_is_shard(location: &Location) -> Result<(), NodeError> {
+    match location.scheme() == Scheme::File && Format::of_name(&location.name()).is_some() {
+        true => Ok(()),
+        false => Err(NodeError::Refused(format!("{location} is no shard file of this node"))),
     }
 }
 

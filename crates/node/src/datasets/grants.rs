@@ -87,26 +87,34 @@ impl Grants {
         for (number, owner) in open {
             by_owner.entry((owner.node, owner.incarnation)).or_default().push(*number);
         }
-        let mut lost = Vec::new();
-        for (owner, mut numbers) in by_owner {
-            let held = self.ask_owner(peers, owner, (iteration, rank), &numbers).await;
-            numbers.retain(|number| !held.contains(number));
-            lost.extend(numbers);
+        let mut kept = HashSet::new();
+        for (owner, numbers) in by_owner {
+            kept.extend(self.ask_owner(peers, owner, (iteration, rank), &numbers).await);
         }
+        let lost: Vec<_> = open.iter().copied().filter(|(number, _)| !kept.contains(number)).collect();
         if lost.is_empty() {
             return Ok(false);
         }
+        self.give_back(groups, (iteration, rank), lost).await.map(|()| true)
+    }
+
+    /// Takes grants of a rank back, whoever has them.
+    pub(crate) async fn give_back(
+        &self,
+        groups: &IterationGroups,
+        (iteration, rank): (IterationId, u32),
+        grants: Vec<(u64, Owner)>,
+    ) -> Result<(), NodeError> {
         tracing::info!(
-            event = "grants_returned", %iteration, rank, batches = lost.len(),
+            event = "grants_returned", %iteration, rank, batches = grants.len(),
             "batches whose delivery nobody sees to any more are given back"
         );
         // The last one first, so that the rank finds them in their old order.
-        let give_back = |number: u64| Request::Return { iteration, rank, number };
+        let give_back = |(number, owner)| Request::Return { iteration, rank, number, owner };
         let context = groups.context();
         let home = groups.home(&context, iteration).await?;
         // One that is not open any more has been delivered or given back meanwhile.
-        groups.propose_all(&context, home, lost.into_iter().rev().map(give_back).collect()).await?;
-        Ok(true)
+        groups.propose_all(&context, home, grants.into_iter().rev().map(give_back).collect()).await.map(drop)
     }
 
     /// Which of these grants the owner still has.
@@ -121,7 +129,7 @@ impl Grants {
             return self.held(incarnation, (iteration, rank), numbers);
         }
         let catalogue = self.membership.metadata.catalogue();
-        if catalogue.node(node).is_none_or(|info| info.incarnation != incarnation) {
+        if catalogue.node(node).is_none_or(|info| info.incarnation > incarnation) {
             return Vec::new();
         }
         let request = DatasetRequest::HeldGrants {

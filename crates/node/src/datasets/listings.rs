@@ -2,15 +2,15 @@
 //! name. Nodes may hold the same files, or some of them each. One name with two contents is an error that names the file
 //! and the nodes.
 
+use crate::datasets::file_finder::check_is_shard;
 use crate::datasets::peer_calls::{DatasetReply, DatasetRequest};
 use crate::datasets::runtime::DatasetRuntime;
 use crate::error::NodeError;
 use futures_util::future::join_all;
 use lavandin_feed::format::Format;
-use lavandin_feed::location::{Entry, Fingerprint, LocalFile, Location, LocationError, Scheme, Version};
+use lavandin_feed::location::{Entry, Fingerprint, Location, LocationError, Scheme, Version};
 use lavandin_types::NodeId;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a node may take to list a directory, and to read a file for its content.
@@ -33,8 +33,9 @@ pub(crate) struct Found {
     pub(crate) version: Version,
     pub(crate) format: Format,
     pub(crate) location: Location,
-    /// The node that lists it so, if that is another one.
+    /// The node that lists it so, if this one has none of its name.
     pub(crate) holder: Option<NodeId>,
+    holders: Holders,
 }
 
 /// Who lists a file, and how.
@@ -42,7 +43,7 @@ type Holders = Vec<(NodeId, Version)>;
 
 impl DatasetRuntime {
     /// The shard files of a directory. Where nodes list a file differently, the version that is `known` counts, else that of
-    /// this node.
+    /// this node. Files of one name are the same as far as a listing tells: `check_same` reads them.
     pub(crate) async fn list_shards(
         &self,
         directory: &Location,
@@ -56,6 +57,9 @@ impl DatasetRuntime {
             Err(error) => failure = Some(error),
         }
         let mut silent = Vec::new();
+        if let Some(error) = failure.as_ref().filter(|error| !is_empty(error)) {
+            silent.push(format!("{}: {error}", self.peers.shown(own)));
+        }
         if directory.scheme() == Scheme::File {
             let request = DatasetRequest::ListFolder { location: directory.as_str().to_owned() };
             let request = &request;
@@ -79,7 +83,7 @@ impl DatasetRuntime {
         for (name, holders) in names {
             let Some(format) = Format::of_name(&name) else { continue };
             let location = directory.join(&name)?;
-            self.check_same(&location, &holders).await?;
+            self.check_sizes(&location, &holders)?;
             let wanted = known(&name);
             let is_known = |(_, version): &&(NodeId, Version)| wanted.as_ref() == Some(version);
             let own_one = holders.iter().find(|(node, _)| *node == own);
@@ -87,47 +91,36 @@ impl DatasetRuntime {
                 continue;
             };
             let holder = own_one.is_none().then_some(*node);
-            files.push(Found { name, version: version.clone(), format, location, holder });
+            let version = version.clone();
+            files.push(Found { name, version, format, location, holder, holders });
         }
         Ok(Listing { files, silent })
     }
 
     /// What this node lists, for another one.
     pub(crate) async fn tell_listing(&self, location: &str) -> Result<DatasetReply, NodeError> {
-        let entries = match self.stores.list(&Location::parse(location)?).await {
+        let location = Location::parse(location)?;
+        if location.scheme() != Scheme::File {
+            return Err(NodeError::Refused("nodes list folders of their own for each other".to_owned()));
+        }
+        let entries = match self.stores.list(&location).await {
             Ok(entries) => entries,
-            Err(
-                LocationError::NotFound { .. }
-                | LocationError::NotADirectory { .. }
-                | LocationError::Empty { .. },
-            ) => Vec::new(),
+            Err(error) if is_empty(&error) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
+        let shards = entries.into_iter().filter(|entry| Format::of_name(&entry.name).is_some());
         let told = |Entry { name, version }: Entry| (name, version.size, version.tag);
-        Ok(DatasetReply::Entries { entries: entries.into_iter().map(told).collect() })
+        Ok(DatasetReply::Entries { entries: shards.map(told).collect() })
     }
 
-    /// Refuses a file that is not the same on all nodes that list it.
-    async fn check_same(&self, location: &Location, holders: &[(NodeId, Version)]) -> Result<(), NodeError> {
-        let Some((_, first)) = holders.first() else { return Ok(()) };
-        if holders.iter().all(|(_, version)| version == first) {
+    /// Refuses a file that is not the same on all nodes that list it. Where their times differ, each reads it.
+    pub(crate) async fn check_same(&self, found: &Found) -> Result<(), NodeError> {
+        let Some((_, first)) = found.holders.first() else { return Ok(()) };
+        if found.holders.iter().all(|(_, version)| version == first) {
             return Ok(());
         }
-        let differs = |told: Vec<String>| {
-            NodeError::Refused(format!(
-                "shard file {} differs between nodes ({}): make them the same, or give them different names",
-                location.shown(),
-                told.join(", ")
-            ))
-        };
-        if holders.iter().any(|(_, version)| version.size != first.size) {
-            let told = |(node, version): &(NodeId, Version)| {
-                let size = version.size.map_or_else(|| "?".to_owned(), |size| size.to_string());
-                format!("{size} bytes on {}", self.peers.shown(*node))
-            };
-            return Err(differs(holders.iter().map(told).collect()));
-        }
-        let contents = join_all(holders.iter().map(|(node, _)| self.content_on(location, *node))).await;
+        let ask = |(node, _): &(NodeId, Version)| self.content_on(&found.location, *node);
+        let contents = join_all(found.holders.iter().map(ask)).await;
         let contents = contents.into_iter().collect::<Result<Vec<_>, _>>()?;
         // Their times say nothing.
         if contents.iter().all(|(content, _)| *content == contents[0].0) {
@@ -136,7 +129,19 @@ impl DatasetRuntime {
         let told = |((node, _), (content, _)): (&(NodeId, Version), &(Fingerprint, Version))| {
             format!("{content} on {}", self.peers.shown(*node))
         };
-        Err(differs(holders.iter().zip(&contents).map(told).collect()))
+        Err(differs(&found.location, found.holders.iter().zip(&contents).map(told).collect()))
+    }
+
+    fn check_sizes(&self, location: &Location, holders: &[(NodeId, Version)]) -> Result<(), NodeError> {
+        let Some((_, first)) = holders.first() else { return Ok(()) };
+        if holders.iter().all(|(_, version)| version.size == first.size) {
+            return Ok(());
+        }
+        let told = |(node, version): &(NodeId, Version)| {
+            let size = version.size.map_or_else(|| "?".to_owned(), |size| size.to_string());
+            format!("{size} bytes on {}", self.peers.shown(*node))
+        };
+        Err(differs(location, holders.iter().map(told).collect()))
     }
 
     /// The content of a file on a node, and its version there.
@@ -161,12 +166,26 @@ impl DatasetRuntime {
 
     /// The content of a file here, and its version.
     pub(crate) async fn own_content(&self, location: &Location) -> Result<(Fingerprint, Version), NodeError> {
-        let LocalFile { path, version, .. } = self.stores.local(location, None).await?;
-        let (contents, known) = (Arc::clone(&self.contents), version.clone());
-        let read = tokio::task::spawn_blocking(move || contents.content(&path, &known)).await;
-        let content = read.map_err(|_| NodeError::Internal("reading a shard file panicked"))??;
-        Ok((content, version))
+        check_is_shard(location)?;
+        let file = self.stores.local(location, None).await?;
+        Ok((self.content_of(&file).await?, file.version))
     }
+}
+
+fn differs(location: &Location, told: Vec<String>) -> NodeError {
+    NodeError::Refused(format!(
+        "shard file {} differs between nodes ({}): make them the same, or give them different names",
+        location.shown(),
+        told.join(", ")
+    ))
+}
+
+/// Whether there is nothing to list.
+fn is_empty(error: &LocationError) -> bool {
+    matches!(
+        error,
+        LocationError::NotFound { .. } | LocationError::NotADirectory { .. } | LocationError::Empty { .. }
+    )
 }
 
 fn add(names: &mut BTreeMap<String, Holders>, node: NodeId, entries: Vec<Entry>) {

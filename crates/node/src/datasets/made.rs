@@ -1,7 +1,7 @@
 //! A batch from the maker's rows to the bytes of an answer: through user code, into a layout, or a failure instead.
 
 use crate::datasets::batch_cache::reply_bytes;
-use crate::datasets::helpers::DraftForm;
+use crate::datasets::draft_exchange::DraftForm;
 use crate::datasets::next::{BatchFormat, NextOptions};
 use crate::datasets::plan_cache::IterationPlan;
 use crate::datasets::runtime::DatasetRuntime;
@@ -130,12 +130,12 @@ impl Draft {
     pub(crate) fn finish(self) -> Made {
         let runtime = Arc::clone(&self.runtime);
         if let Some(form) = self.form()
-            && let Some(bytes) = runtime.helpers.ask(&runtime, &form)
+            && let Some(bytes) = runtime.draft_exchange.ask(&runtime, &form)
         {
             let length = bytes.len() as u64;
             return self.made.with(Content::Encoded(vec![bytes]), length);
         }
-        let _busy = runtime.helpers.begin();
+        let _busy = runtime.draft_exchange.begin();
         self.finish_here()
     }
 

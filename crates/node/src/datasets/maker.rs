@@ -38,8 +38,8 @@ pub(crate) enum Step {
     Draft(Box<Draft>),
     /// A block would have to be taken, and nobody waits.
     NeedsCaller,
-    /// There is nothing more.
-    Ended,
+    /// There is nothing more, as of a generation of the rank.
+    Ended(u64),
     /// Not of a sample but of the whole: no file can be read, the iteration is gone, the node stops.
     Fault(NodeError),
 }
@@ -78,8 +78,6 @@ pub(crate) struct Maker {
     failures: VecDeque<(Places, String)>,
     /// The walk is at its end.
     exhausted: bool,
-    /// What earlier sessions of the rank left behind is seen to.
-    settled: bool,
 }
 
 impl Maker {
@@ -103,7 +101,6 @@ impl Maker {
             filtered: Places::new(),
             failures: VecDeque::new(),
             exhausted: false,
-            settled: false,
         }
     }
 
@@ -169,7 +166,7 @@ impl Maker {
             return self.make(plan, 0, length);
         }
         if self.filtered.is_empty() {
-            return Ok(Step::Ended);
+            return Ok(Step::Ended(self.walk.as_ref().map_or(0, Walk::generation)));
         }
         let filtered = std::mem::take(&mut self.filtered);
         Ok(Step::Made(Box::new(Made { filtered, ..self.made() })))
@@ -221,7 +218,7 @@ impl Maker {
         let status = runtime.handle.block_on(async {
             let (groups, context) = (&runtime.iterations, runtime.iterations.context());
             let status = groups.rank(&context, iteration, rank).await?;
-            if self.settled || status.open.is_empty() {
+            if status.open.is_empty() {
                 return Ok(status);
             }
             match runtime.grants.settle((groups, &runtime.peers), (iteration, rank), &status.open).await? {
@@ -229,14 +226,13 @@ impl Maker {
                 false => Ok::<_, NodeError>(status),
             }
         })?;
-        self.settled = true;
         let walk = Walk::new(Arc::clone(&self.source.outline), rank, &status)?;
         self.number = walk.number();
         Ok(self.walk.insert(walk))
     }
 
     /// Whether nothing of the rank can come back any more. What it was granted through another node, and has not been
-    /// delivered, is waited for: that node may be about to give it back.
+    /// delivered, is waited for: that node may be about to give it back. What it keeps for too long is taken back.
     fn is_over(&self, generation: u64) -> Result<bool, NodeError> {
         let (iteration, rank, runtime) = (self.iteration, self.rank, &self.runtime);
         let groups = &runtime.iterations;
@@ -248,8 +244,13 @@ impl Maker {
                     return Ok(false);
                 }
                 runtime.grants.retain_others((iteration, rank), &mut status.open);
-                if status.open.is_empty() || Instant::now() >= until {
+                if status.open.is_empty() {
                     return Ok(true);
+                }
+                if Instant::now() >= until {
+                    // Its client has come here: it waits for nothing over there.
+                    runtime.grants.give_back(groups, (iteration, rank), status.open).await?;
+                    return Ok(false);
                 }
                 tokio::time::sleep(OTHERS_PAUSE).await;
                 let peers = &runtime.peers;

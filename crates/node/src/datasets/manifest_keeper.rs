@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 /// How often it is looked what is missing here.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Every so many looks it is looked what is of no more use.
+const SWEEP_ROUNDS: u32 = 12;
 /// Longer than a request that is about to name a manifest may take.
 const KEPT_UNNAMED: Duration = Duration::from_secs(600);
 /// How long members of a group may take to store a manifest, and one of them.
@@ -34,7 +36,7 @@ struct Unnamed {
 pub(crate) async fn keep_manifests(node: Weak<Node>) {
     let mut unnamed = Unnamed::default();
     let mut ensured: HashSet<Named> = HashSet::new();
-    let mut chores_epoch = None;
+    let (mut chores_epoch, mut rounds) = (None, 0_u32);
     let mut versions = HashMap::new();
     loop {
         tokio::time::sleep(PAUSE).await;
@@ -43,12 +45,15 @@ pub(crate) async fn keep_manifests(node: Weak<Node>) {
         if epoch_here.is_some() && std::mem::replace(&mut chores_epoch, epoch_here) != epoch_here {
             node.begin_first_syncs().await;
         }
-        node.datasets.count_helpers();
+        node.datasets.update_drafts_max();
         node.forget_old_previews(&mut versions);
         if let Err(error) = node.take_missing_manifests(&mut ensured).await {
             tracing::debug!(%error, "a manifest is not here yet");
         }
-        if let Err(error) = node.sweep_manifests(&mut unnamed).await {
+        rounds += 1;
+        if rounds.is_multiple_of(SWEEP_ROUNDS)
+            && let Err(error) = node.sweep_manifests(&mut unnamed).await
+        {
             tracing::debug!(%error, "it cannot be told which manifests are of use");
         }
     }
@@ -111,15 +116,16 @@ impl Node {
         }
         let wanted = self.manifests_of_copies();
         ensured.retain(|named| wanted.contains(named));
-        for named in wanted {
-            if !ensured.contains(&named) {
-                let runtime = Arc::clone(&self.datasets);
-                let ensure = tokio::task::spawn_blocking(move || runtime.manifests.ensure(named));
-                ensure.await.map_err(|_| NodeError::Internal("taking a manifest panicked"))??;
-                ensured.insert(named);
+        let mut failure = None;
+        for named in wanted.into_iter().filter(|named| !ensured.contains(named)).collect::<Vec<_>>() {
+            let runtime = Arc::clone(&self.datasets);
+            let ensure = tokio::task::spawn_blocking(move || runtime.manifests.ensure(named));
+            match ensure.await.unwrap_or(Err(NodeError::Internal("taking a manifest panicked"))) {
+                Ok(()) => drop(ensured.insert(named)),
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(())
+        failure.map_or(Ok(()), Err)
     }
 
     /// Named by the catalogue or, as far as the copies here tell, by iterations, of groups that have a copy here.
@@ -138,19 +144,23 @@ impl Node {
         named
     }
 
-    /// Removes files that nobody names.
-    pub(crate) async fn sweep_manifests_now(&self) -> Result<(), NodeError> {
-        self.sweep_manifests(&mut Unnamed::default()).await
+    /// Removes files that nobody names, on a node alone, where nobody else may be about to.
+    pub(crate) async fn sweep_if_alone(&self) {
+        if self.membership.is_alone()
+            && let Err(error) = self.sweep_manifests(&mut Unnamed::default()).await
+        {
+            tracing::warn!(event = "manifests_not_swept", %error, "old manifests stay for now");
+        }
     }
 
     async fn sweep_manifests(&self, unnamed: &mut Unnamed) -> Result<(), NodeError> {
         if self.metadata.catalogue().cluster().is_none() {
             return Ok(());
         }
-        // In this order: what is named next is pinned before.
-        let mut used = self.datasets.manifests.pinned();
+        // In this order: whoever pins looks afterwards whether the catalogue names it still, and names it before the pin goes.
         let catalogue = self.metadata.catalogue();
-        used.extend(catalogue.datasets().flat_map(|dataset| named_by(dataset)));
+        let mut used: HashSet<Named> = catalogue.datasets().flat_map(|dataset| named_by(dataset)).collect();
+        used.extend(self.datasets.manifests.pinned());
         let groups = &self.datasets.iterations;
         used.extend(groups.list_all(&groups.context()).await?.iter().flat_map(used_by));
         let (runtime, current) = (Arc::clone(&self.datasets), current(&catalogue));

@@ -17,6 +17,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use xxhash_rust::xxh3::Xxh3;
 
 /// Manifests kept open; those that nobody uses go first.
 const OPEN_MAX: usize = 64;
@@ -27,6 +28,8 @@ pub(crate) struct Manifests {
     directory: PathBuf,
     others: StoredFiles,
     open: Mutex<HashMap<Named, Arc<Manifest>>>,
+    /// The files that the indexes of manifests are in.
+    indexes: Mutex<HashMap<Named, Arc<BTreeSet<String>>>>,
     /// Those that somebody is about to name, and how many do.
     pinned: Arc<Mutex<HashMap<Named, usize>>>,
 }
@@ -58,8 +61,12 @@ impl Manifests {
     /// Blocks.
     pub(crate) fn open(data_dir: &Path, others: StoredFiles) -> Result<Self, NodeError> {
         let directory = data_dir.join("manifests");
-        let manifests = Self { directory, others, open: Mutex::default(), pinned: Arc::default() };
+        let (open, indexes, pinned) = (Mutex::default(), Mutex::default(), Arc::default());
+        let manifests = Self { directory, others, open, indexes, pinned };
         manifests.move_in(&data_dir.join("groups").join("1").join("manifests"))?;
+        for name in manifests.names()?.iter().filter(|name| name.ends_with(UNFINISHED)) {
+            drop(fs::remove_file(manifests.directory.join(name)));
+        }
         Ok(manifests)
     }
 
@@ -152,7 +159,9 @@ impl Manifests {
         content: impl FnOnce(&mut std::io::BufWriter<File>) -> std::io::Result<()>,
     ) -> Result<(), NodeError> {
         let path = self.directory.join(name);
-        let unfinished = self.directory.join(format!("{name}{UNFINISHED}"));
+        // A name of its own: two may be writing the same file.
+        let random = crate::identity::random()?;
+        let unfinished = self.directory.join(format!("{name}.{random:032x}{UNFINISHED}"));
         let write = || -> std::io::Result<()> {
             create_folders(&self.directory)?;
             let mut file = std::io::BufWriter::new(File::create(&unfinished)?);
@@ -161,7 +170,10 @@ impl Manifests {
             fs::rename(&unfinished, &path)?;
             File::open(&self.directory)?.sync_all()
         };
-        write().map_err(|error| failed(&path, &error))
+        write().map_err(|error| {
+            drop(fs::remove_file(&unfinished));
+            failed(&path, &error)
+        })
     }
 
     /// Reads an index by its name. Blocks, as what follows, for as long as it takes to get it from another node.
@@ -231,16 +243,23 @@ impl Manifests {
         Ok(())
     }
 
-    /// Takes a file from another node. On return it survives a crash.
+    /// Takes a file from another node, the first that has it whole. On return it survives a crash.
     fn fetch(&self, name: &str) -> Result<(), NodeError> {
-        let pieces = self.others.open(name)?;
-        let copy = |file: &mut std::io::BufWriter<File>| {
-            for piece in pieces {
-                file.write_all(&piece.map_err(std::io::Error::other)?)?;
-            }
-            Ok(())
-        };
-        self.write(name, copy)
+        let expected = manifest_hash(name);
+        self.others.first_of(name, |pieces| {
+            self.write(name, |file| {
+                let mut hash = Xxh3::new();
+                for piece in pieces {
+                    let piece = piece.map_err(std::io::Error::other)?;
+                    hash.update(&piece);
+                    file.write_all(&piece)?;
+                }
+                match expected.is_none_or(|expected| hash.digest128() == expected) {
+                    true => Ok(()),
+                    false => Err(std::io::Error::other("it is damaged there")),
+                }
+            })
+        })
     }
 
     /// A part of a file for another node, and how long the whole is; `None` for a name that is none of these files'. Blocks.
@@ -276,20 +295,37 @@ impl Manifests {
         used: &HashSet<Named>,
         current: &HashMap<ShardsetId, u64>,
     ) -> Result<BTreeSet<String>, NodeError> {
+        let names = self.names()?;
         let mut kept: HashSet<String> = HashSet::new();
-        for named in used {
+        // Whose indexes are not known.
+        let mut unread: HashSet<ShardsetId> = HashSet::new();
+        for named in used.iter().filter(|named| names.contains(&manifest_name(**named))) {
             kept.insert(manifest_name(*named));
-            if self.directory.join(manifest_name(*named)).exists() {
-                kept.extend(index_files(&*self.load(named.0, named.1, named.2)?));
+            match self.indexes_of(*named) {
+                Some(indexes) => kept.extend(indexes.iter().cloned()),
+                None => drop(unread.insert(named.0)),
             }
         }
-        let is_kept = |name: &str| kept.contains(name.strip_suffix(UNFINISHED).unwrap_or(name));
+        lock(&self.indexes).retain(|named, _| used.contains(named));
         let is_unused = |name: &String| {
-            let known = parse_name(name);
-            let is_coming = |(of, version)| current.get(&of).is_some_and(|current| version > *current);
-            !is_kept(name) && known.is_some_and(|known| !is_coming(known))
+            let is_coming = |of, version| current.get(&of).is_some_and(|current| version > *current);
+            let is_free = |(of, version)| !is_coming(of, version) && !unread.contains(&of);
+            // What is being written is removed at the next start, if it is left.
+            !name.ends_with(UNFINISHED) && !kept.contains(name) && parse_name(name).is_some_and(is_free)
         };
-        Ok(self.names()?.into_iter().filter(is_unused).collect())
+        Ok(names.into_iter().filter(is_unused).collect())
+    }
+
+    /// The files that a manifest's indexes are in; `None` if it cannot be read. Only what is here is looked at.
+    fn indexes_of(&self, named: Named) -> Option<Arc<BTreeSet<String>>> {
+        if let Some(known) = lock(&self.indexes).get(&named) {
+            return Some(Arc::clone(known));
+        }
+        let encoded = fs::read(self.directory.join(manifest_name(named))).ok()?;
+        let manifest = Manifest::decode(&encoded).ok().filter(|_| Manifest::hash(&encoded) == named.2)?;
+        let indexes = Arc::new(index_files(&manifest));
+        lock(&self.indexes).insert(named, Arc::clone(&indexes));
+        Some(indexes)
     }
 
     /// Removes files. What cannot be removed stays.
@@ -301,15 +337,15 @@ impl Manifests {
         }
     }
 
-    fn names(&self) -> Result<Vec<String>, NodeError> {
+    fn names(&self) -> Result<HashSet<String>, NodeError> {
         let entries = match fs::read_dir(&self.directory) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(HashSet::new()),
             Err(error) => return Err(failed(&self.directory, &error)),
         };
         let name =
             |entry: std::io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-        let names: std::io::Result<Vec<String>> = entries.map(name).collect();
+        let names: std::io::Result<HashSet<String>> = entries.map(name).collect();
         names.map_err(|error| failed(&self.directory, &error))
     }
 }
@@ -320,6 +356,12 @@ fn failed(path: &Path, error: &std::io::Error) -> NodeError {
 
 fn manifest_name((shardset, version, hash): Named) -> String {
     format!("{shardset}-{version}-{hash:032x}")
+}
+
+/// Of a manifest's name.
+fn manifest_hash(name: &str) -> Option<u128> {
+    let (_, hash) = name.rsplit_once('-').filter(|_| !name.contains('.'))?;
+    u128::from_str_radix(hash, 16).ok().filter(|_| hash.len() == 32)
 }
 
 /// The files that the manifest's indexes are in.

@@ -9,7 +9,7 @@ use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
 use bytes::Bytes;
-use lavandin_plan::iterations::{Outcome, Rejection, Request};
+use lavandin_plan::iterations::{Outcome, Owner, Rejection, Request};
 use lavandin_types::IterationId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,7 +80,7 @@ struct OpenDelivery {
     session: Arc<Session>,
     iteration: IterationId,
     rank: u32,
-    numbers: Vec<u64>,
+    grants: Vec<(u64, Owner)>,
 }
 
 /// Deliveries of a session that are not logged yet.
@@ -102,21 +102,24 @@ impl Delivered {
     }
 
     /// Remembers deliveries; whether somebody has to see to their logging.
-    fn add(&self, rank: u32, numbers: &[u64]) -> bool {
+    fn add(&self, rank: u32, grants: &[(u64, Owner)]) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.grants.extend(numbers.iter().map(|number| (rank, *number)));
+        state.grants.extend(grants.iter().map(|(number, _)| (rank, *number)));
         !std::mem::replace(&mut state.flushing, true)
     }
 
-    /// What was not logged with a grant after all.
-    fn put_back(&self, grants: Vec<(u32, u64)>) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).grants.extend(grants);
+    /// What was not logged with a grant after all; whether somebody has to see to its logging.
+    fn put_back(&self, grants: Vec<(u32, u64)>) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.grants.extend(grants);
+        !std::mem::replace(&mut state.flushing, true)
     }
 
-    fn take_to_flush(&self) -> Vec<(u32, u64)> {
+    /// What is to be logged; where there is nothing, or `gives_up`, nobody sees to it any more.
+    fn take_to_flush(&self, gives_up: bool) -> Vec<(u32, u64)> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let grants = std::mem::take(&mut state.grants);
-        state.flushing = !grants.is_empty();
+        state.flushing = !grants.is_empty() && !gives_up;
         grants
     }
 }
@@ -124,39 +127,43 @@ impl Delivered {
 impl Session {
     /// Logs deliveries until there are none left to log.
     pub(crate) async fn flush(&self, runtime: &DatasetRuntime, iteration: IterationId) {
-        for _ in 0..DELIVERY_TRIES {
-            let grants = self.delivered.take_to_flush();
+        let mut failures = 0;
+        while failures < DELIVERY_TRIES {
+            let grants = self.delivered.take_to_flush(false);
             if grants.is_empty() {
                 return;
             }
             let request = Request::Delivered { iteration, grants: grants.clone() };
             match self.queue.send_always(request).outcome().await {
                 Ok(_) | Err(NodeError::Iteration(_)) => runtime.grants.release(iteration, &grants),
-                Err(NodeError::Stopping) => return,
                 Err(_) => {
                     self.delivered.put_back(grants);
+                    failures += 1;
                     tokio::time::sleep(DELIVERY_PAUSE).await;
                 }
             }
         }
         // As if the answers were in doubt, which is safe.
-        let left = self.delivered.take_to_flush();
-        runtime.grants.release(iteration, &left);
-        drop(self.delivered.take_to_flush());
+        runtime.grants.release(iteration, &self.delivered.take_to_flush(true));
     }
 }
 
 impl Delivery {
-    fn new(node: &Node, session: &Arc<Session>, (iteration, rank): (IterationId, u32), number: u64) -> Self {
+    fn new(
+        node: &Node,
+        session: &Arc<Session>,
+        (iteration, rank): (IterationId, u32),
+        (number, owner): (u64, Owner),
+    ) -> Self {
         let (runtime, session) = (Arc::clone(&node.datasets), Arc::clone(session));
         runtime.grants.hold((iteration, rank, number));
-        Self { open: Some(OpenDelivery { runtime, session, iteration, rank, numbers: vec![number] }) }
+        Self { open: Some(OpenDelivery { runtime, session, iteration, rank, grants: vec![(number, owner)] }) }
     }
 
     /// Takes over what is to become of another grant of the same rank.
     fn absorb(&mut self, mut other: Self) {
         match (&mut self.open, other.open.take()) {
-            (Some(open), Some(other)) => open.numbers.extend(other.numbers),
+            (Some(open), Some(other)) => open.grants.extend(other.grants),
             (open @ None, other) => *open = other,
             (Some(_), None) => {}
         }
@@ -164,8 +171,8 @@ impl Delivery {
 
     /// There is no grant after all.
     fn forget(mut self) {
-        if let Some(OpenDelivery { runtime, iteration, rank, numbers, .. }) = self.open.take() {
-            let none: Vec<_> = numbers.into_iter().map(|number| (rank, number)).collect();
+        if let Some(OpenDelivery { runtime, iteration, rank, grants, .. }) = self.open.take() {
+            let none: Vec<_> = grants.into_iter().map(|(number, _)| (rank, number)).collect();
             runtime.grants.release(iteration, &none);
         }
     }
@@ -173,35 +180,29 @@ impl Delivery {
     /// The answer has left whole.
     pub fn done(&mut self) {
         let Some(open) = self.open.take() else { return };
-        if open.session.delivered.add(open.rank, &open.numbers) {
-            let handle = open.runtime.handle.clone();
-            handle.spawn(open.flush_later());
+        if open.session.delivered.add(open.rank, &open.grants) {
+            flush_later(&open.runtime, &open.session, open.iteration);
         }
-    }
-}
-
-impl OpenDelivery {
-    async fn flush_later(self) {
-        tokio::time::sleep(DELIVERY_PAUSE).await;
-        self.session.flush(&self.runtime, self.iteration).await;
     }
 }
 
 impl Drop for Delivery {
     fn drop(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let OpenDelivery { runtime, session, iteration, rank, numbers } = open;
+        let OpenDelivery { runtime, session, iteration, rank, grants } = open;
         session.lock().begin_return();
-        runtime.counters.returned.fetch_add(numbers.len() as u64, Ordering::Relaxed);
-        let give_back =
-            |number: &u64| session.queue.send_always(Request::Return { iteration, rank, number: *number });
-        let answers: Vec<_> = numbers.iter().rev().map(give_back).collect();
+        runtime.counters.returned.fetch_add(grants.len() as u64, Ordering::Relaxed);
+        let give_back = |(number, owner): &(u64, Owner)| {
+            let (number, owner) = (*number, *owner);
+            session.queue.send_always(Request::Return { iteration, rank, number, owner })
+        };
+        let answers: Vec<_> = grants.iter().rev().map(give_back).collect();
         runtime.handle.clone().spawn(async move {
             for answer in answers {
                 // What could not be returned is by the rank's next session, or by the group's primary.
                 drop(answer.outcome().await);
             }
-            let returned: Vec<_> = numbers.into_iter().map(|number| (rank, number)).collect();
+            let returned: Vec<_> = grants.into_iter().map(|(number, _)| (rank, number)).collect();
             runtime.grants.release(iteration, &returned);
             session.end_return();
         });
@@ -215,7 +216,40 @@ struct Granting {
     answer: Pending,
     delivery: Delivery,
     /// Deliveries that are logged with it.
-    delivered: Vec<(u32, u64)>,
+    delivered: Carried,
+}
+
+/// Deliveries on their way to the log with a grant; dropped before it is known that they are there, they are logged by
+/// themselves, which does no harm if they were.
+struct Carried {
+    runtime: Arc<DatasetRuntime>,
+    session: Arc<Session>,
+    iteration: IterationId,
+    grants: Vec<(u32, u64)>,
+}
+
+impl Carried {
+    fn logged(mut self) {
+        self.runtime.grants.release(self.iteration, &std::mem::take(&mut self.grants));
+    }
+}
+
+impl Drop for Carried {
+    fn drop(&mut self) {
+        let grants = std::mem::take(&mut self.grants);
+        if !grants.is_empty() && self.session.delivered.put_back(grants) {
+            flush_later(&self.runtime, &self.session, self.iteration);
+        }
+    }
+}
+
+/// Has deliveries logged a little later, if no grant takes them along.
+fn flush_later(runtime: &Arc<DatasetRuntime>, session: &Arc<Session>, iteration: IterationId) {
+    let (runtime, session) = (Arc::clone(runtime), Arc::clone(session));
+    runtime.handle.clone().spawn(async move {
+        tokio::time::sleep(DELIVERY_PAUSE).await;
+        session.flush(&runtime, iteration).await;
+    });
 }
 
 impl Node {
@@ -231,7 +265,9 @@ impl Node {
             let session = self.session(context, (iteration, rank), options).await?;
             match self.try_next(context, &session, (iteration, rank), options).await {
                 // Something came back, or another call was faster.
-                Err(NodeError::Iteration(Rejection::Conflict { .. } | Rejection::AlreadyTaken { .. })) => {}
+                Err(NodeError::Iteration(
+                    Rejection::Conflict { .. } | Rejection::AlreadyTaken { .. } | Rejection::NotOwned { .. },
+                )) => {}
                 other => return other,
             }
         }
@@ -295,7 +331,7 @@ impl Node {
         let source = Source { dataset, outline };
         let maker = Maker::new(Arc::clone(runtime), source, (iteration, rank), Arc::clone(&wishes));
         let ready_bytes = Arc::clone(&runtime.ready_bytes);
-        runtime.count_helpers();
+        runtime.update_drafts_max();
         let made =
             Session::new((Box::new(maker), of), queue, wishes, ready_bytes, runtime.session_limits.clone());
         Ok(runtime.keep_session((iteration, rank), made))
@@ -311,13 +347,25 @@ impl Node {
         loop {
             let granting = match self.collect(context, session, (iteration, rank), options).await? {
                 Taken::Some(granting) => granting,
-                Taken::End => return Ok(NextOutcome::End),
+                Taken::End => {
+                    let (ended_at, generation) = {
+                        let guard = session.lock();
+                        (guard.ended_at(), guard.generation())
+                    };
+                    let status = self.datasets.iterations.rank(context, iteration, rank).await?;
+                    if status.generation == ended_at {
+                        return Ok(NextOutcome::End);
+                    }
+                    // Through another node, something came back.
+                    session.lock().reset(generation);
+                    continue;
+                }
                 Taken::Broken(error) => {
                     self.datasets.end_session((iteration, rank), session);
                     return Err(error);
                 }
             };
-            let granted = self.granted(context, (session, iteration), granting).await?;
+            let granted = self.granted(context, session, granting).await?;
             let counters = &self.datasets.counters;
             if let Some(failure) = granted.iter().find_map(|(made, _)| Some((made.failure()?, made.number))) {
                 let (message, current) = failure;
@@ -336,7 +384,7 @@ impl Node {
     async fn granted(
         &self,
         context: &CallContext,
-        (session, iteration): (&Arc<Session>, IterationId),
+        session: &Arc<Session>,
         granting: Vec<Granting>,
     ) -> Result<Vec<(Made, Delivery)>, NodeError> {
         let mut failed = None;
@@ -344,11 +392,14 @@ impl Node {
         for Granting { made, generation, answer, delivery, delivered } in granting {
             match wait_for(context, answer).await {
                 Ok(_) => {
-                    self.datasets.grants.release(iteration, &delivered);
-                    granted.push((made, delivery));
+                    delivered.logged();
+                    // What comes after one that is given back is given back too, or it would come before it.
+                    if failed.is_none() {
+                        granted.push((made, delivery));
+                    }
                 }
                 Err(error) => {
-                    session.delivered.put_back(delivered);
+                    drop(delivered);
                     if matches!(error, NodeError::Iteration(_)) {
                         delivery.forget();
                     }
@@ -414,16 +465,20 @@ impl Node {
             Next::Batch((mut made, generation)) => {
                 let owner = self.datasets.grants.owner().inspect_err(|_| guard.reset(generation))?;
                 let grant = made.grant(session, (iteration, rank), owner);
-                let delivered = grant.delivered.clone();
+                let delivered = Carried {
+                    runtime: Arc::clone(&self.datasets),
+                    session: Arc::clone(session),
+                    iteration,
+                    grants: grant.delivered.clone(),
+                };
                 let delivery = match made.failure().is_some() || made.is_rest() {
                     true => Delivery::default(),
-                    false => Delivery::new(self, session, (iteration, rank), made.number),
+                    false => Delivery::new(self, session, (iteration, rank), (made.number, owner)),
                 };
                 let answer = match session.queue.send(Request::Grant(Box::new(grant))) {
                     Ok(answer) => answer,
                     Err(error) => {
                         guard.reset(generation);
-                        session.delivered.put_back(delivered);
                         delivery.forget();
                         return Err(error);
                     }

@@ -49,7 +49,7 @@ pub(crate) struct PlanFile {
     /// The first row of each chunk, and the end.
     starts: Vec<u32>,
     uid_index: String,
-    uids: OnceLock<Result<UidIndex, String>>,
+    uids: OnceLock<UidIndex>,
 }
 
 impl PlanFile {
@@ -81,11 +81,12 @@ impl PlanFile {
 
     /// The uid index, read and checked once.
     pub(crate) fn uids(&self, runtime: &DatasetRuntime) -> Result<&UidIndex, String> {
-        let open = || {
-            let bytes = runtime.manifests.load_index(&self.uid_index).map_err(|error| error.to_string())?;
-            UidIndex::new(bytes.into(), &self.uid_index).map_err(|error| error.to_string())
-        };
-        self.uids.get_or_init(open).as_ref().map_err(Clone::clone)
+        if let Some(known) = self.uids.get() {
+            return Ok(known);
+        }
+        let bytes = runtime.manifests.load_index(&self.uid_index).map_err(|error| error.to_string())?;
+        let opened = UidIndex::new(bytes.into(), &self.uid_index).map_err(|error| error.to_string())?;
+        Ok(self.uids.get_or_init(|| opened))
     }
 
     /// What tells its content from all others.

@@ -1,10 +1,10 @@
 //! What the dataset wing of a node shares: the stores, decoded chunks, manifests, Python workers, tasks and sessions.
 
 use crate::datasets::batch_cache::BatchCache;
+use crate::datasets::draft_exchange::{DraftExchange, DraftForm};
 use crate::datasets::feeding::FeedingRank;
 use crate::datasets::file_finder::KnownContents;
 use crate::datasets::grants::Grants;
-use crate::datasets::helpers::{DraftForm, Helpers};
 use crate::datasets::iteration_groups::IterationGroups;
 use crate::datasets::manifests::Manifests;
 use crate::datasets::manifests::Named;
@@ -99,7 +99,7 @@ pub(crate) struct DatasetRuntime {
     pub(crate) previews: Previews,
     pub(crate) iterations: Arc<IterationGroups>,
     pub(crate) contents: Arc<KnownContents>,
-    pub(crate) helpers: Helpers,
+    pub(crate) draft_exchange: DraftExchange,
     pub(crate) grants: Grants,
     pub(crate) peers: DatasetPeers,
     pub(crate) handle: tokio::runtime::Handle,
@@ -168,7 +168,7 @@ impl DatasetRuntime {
             previews: Previews::default(),
             iterations: Arc::new(iterations),
             contents: Arc::default(),
-            helpers: Helpers::new(options.python_workers.max(1)),
+            draft_exchange: DraftExchange::new(options.python_workers.max(1)),
             node: OnceLock::new(),
             grants: Grants::new(Arc::clone(membership)),
             peers,
@@ -203,8 +203,8 @@ impl DatasetRuntime {
     }
 
     /// Counts the other nodes among those that may finish drafts.
-    pub(crate) fn count_helpers(&self) {
-        let drafts_max = self.helpers.drafts_max(&self.peers);
+    pub(crate) fn update_drafts_max(&self) {
+        let drafts_max = self.draft_exchange.drafts_max(&self.peers);
         self.session_limits.drafts_max.store(drafts_max, Ordering::Relaxed);
     }
 

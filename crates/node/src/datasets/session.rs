@@ -116,6 +116,8 @@ struct State {
     producing: bool,
     /// Nothing comes after what is ready.
     ended: bool,
+    /// The rank's generation by then.
+    ended_at: u64,
     /// A defect ended the producer.
     /// Why nothing more comes.
     fault: Option<NodeError>,
@@ -159,6 +161,7 @@ impl Session {
             maker: Some(maker),
             producing: false,
             ended: false,
+            ended_at: 0,
             fault: None,
             waiting: 0,
             returning: 0,
@@ -254,7 +257,10 @@ impl Session {
                     tokio::task::spawn_blocking(move || session.finish(*draft, ticket));
                     continue;
                 }
-                Step::Ended => guard.state.ended = true,
+                Step::Ended(generation) => {
+                    guard.state.ended = true;
+                    guard.state.ended_at = generation;
+                }
                 Step::Fault(error) => guard.break_down(error),
                 Step::NeedsCaller if guard.state.waiting > 0 && guard.state.queue.is_empty() => continue,
                 Step::NeedsCaller => {
@@ -361,6 +367,11 @@ impl SessionGuard<'_> {
     pub(crate) fn begin_return(&mut self) {
         self.state.returning += 1;
         self.reset(self.state.generation);
+    }
+
+    /// The rank's generation when the end was found; samples have come back since if it is another by now.
+    pub(crate) fn ended_at(&self) -> u64 {
+        self.state.ended_at
     }
 
     pub(crate) fn generation(&self) -> u64 {

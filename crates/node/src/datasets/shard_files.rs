@@ -103,7 +103,8 @@ impl Node {
         for shardset in &info.shardsets {
             self.abort_task(&crate::datasets::sync::task_name(shardset.id)).await;
         }
-        self.sweep_manifests_now().await
+        self.sweep_if_alone().await;
+        Ok(())
     }
 
     /// Forgets a shardset; its files stay. Iterations over it go on with what they know. Durable on return.

@@ -26,8 +26,12 @@ impl StoredFiles {
         Self { peers: None }
     }
 
-    /// The parts of a file, in their order, from the first node that has it. Blocks.
-    pub(crate) fn open(&self, name: &str) -> Result<Pieces, NodeError> {
+    /// Has a file copied from one node after the other until one of them has it whole. Blocks.
+    pub(crate) fn first_of(
+        &self,
+        name: &str,
+        copy: impl Fn(Pieces) -> Result<(), NodeError>,
+    ) -> Result<(), NodeError> {
         let nowhere = |asked: &str| {
             NodeError::Manifest(format!(
                 "{name} is not here{asked}; sync its shardset again with overwrite to write it anew"
@@ -44,13 +48,14 @@ impl StoredFiles {
                 name: name.to_owned(),
                 next: Next::At(0),
             };
-            match pieces.read(0) {
-                Ok(first) => {
-                    pieces.next = Next::Got(first);
-                    return Ok(pieces);
-                }
+            let copied = pieces.read(0).and_then(|first| {
+                pieces.next = Next::Got(first);
+                copy(pieces)
+            });
+            match copied {
+                Ok(()) => return Ok(()),
                 Err(error) if error.code() == ErrorCode::NotFound => {}
-                Err(error) => reasons.push(error.to_string()),
+                Err(error) => reasons.push(peers.told(*node, &error)),
             }
         }
         match reasons.is_empty() {

@@ -139,7 +139,11 @@ impl Node {
     ) -> Result<(), NodeError> {
         let info = self.known_dataset(dataset)?;
         let known = info.shardset(shardset)?.clone();
-        let old = self.manifest(&info, shardset).await?;
+        let old = match self.manifest(&info, shardset).await {
+            // It is written anew.
+            Err(_) if overwrite => None,
+            old => old?,
+        };
         let found = self.found(&known, old.as_deref()).await?;
         let (runtime, job_progress) = (Arc::clone(&self.datasets), Arc::clone(progress));
         let job_info = Arc::clone(&info);
@@ -157,9 +161,10 @@ impl Node {
         self.add_columns(&context, (dataset, shardset), columns.collect()).await?;
         let change = ManifestChange { dataset, shardset, manifest: reference, expected: replaces };
         self.spread_manifest(info.group, shardset, reference).await?;
-        self.set_manifest(&context, change).await?;
+        self.set_manifest(&CallContext::new(CATALOGUE_TIMEOUT), change).await?;
         self.datasets.previews.forget(dataset);
-        self.sweep_manifests_now().await
+        self.sweep_if_alone().await;
+        Ok(())
     }
 
     /// The files of a shardset. What an earlier sync found, and nobody lists who could be asked, may be on a node that could
@@ -211,6 +216,7 @@ pub(crate) fn task_name(shardset: ShardsetId) -> String {
 impl DatasetRuntime {
     /// Reads a file whole. Blocks.
     fn inspect(&self, found: &Found, options: &InspectOptions<'_>) -> Result<Inspected, NodeError> {
+        self.handle.block_on(self.check_same(found))?;
         let (local, fingerprint, version) = match found.holder {
             Some(node) => {
                 let (content, version) = self.handle.block_on(self.content_on(&found.location, node))?;
@@ -243,7 +249,10 @@ impl DatasetRuntime {
         overwrite: bool,
     ) -> Result<Option<Synced>, NodeError> {
         let old = shardset.manifest.map(|old| self.manifests.load(shardset.id, old.version, old.hash));
-        let old = old.transpose()?;
+        let old = match old.transpose() {
+            Err(_) if overwrite => None,
+            old => old?,
+        };
         let known: HashMap<&str, &ShardFile> = match &old {
             Some(old) => old.files.iter().map(|file| (file.name.as_str(), file)).collect(),
             None => HashMap::new(),

@@ -219,8 +219,8 @@ impl Driver {
         };
         let mut open = self.replica.copy().consumer().iterations.reader().open_grants();
         open.retain(is_gone);
-        open.into_iter().rev().take(RETURNS_MAX).map(|OpenGrant { iteration, rank, number, .. }| {
-            iterations::Request::Return { iteration, rank, number }
+        open.into_iter().rev().take(RETURNS_MAX).map(|OpenGrant { iteration, rank, number, owner }| {
+            iterations::Request::Return { iteration, rank, number, owner }
         })
     }
 
@@ -252,8 +252,11 @@ impl Driver {
         let mut requests: Vec<_> = requests.into_iter().map(GroupRequest::Collections).collect();
         requests.extend(self.grants_of_nobody(&catalogue).map(GroupRequest::Iterations));
         for request in requests {
+            let of_iterations = matches!(request, GroupRequest::Iterations(_));
             let staged = self.replica.stage(RequestId::NONE, request, now);
             match staged.map_err(|error| NodeError::of_stage(group, error)) {
+                // Somebody else has given it back meanwhile.
+                Ok(Staged::Rejected(_)) if of_iterations => {}
                 Ok(Staged::Rejected(rejection)) => return Err(rejection.into()),
                 other => drop(self.note_failure(other)?),
             }

@@ -8,7 +8,7 @@
 //! 6 already taken:      varint rank, varint block, varint offset          7 not open:        varint rank, varint number
 //! 8 repeated:           varint rank, varint number                        9 under way:       varint rank, varint number
 //! 10 too many open:     varint rank, varint limit                         11 too many:       varint limit
-//! 12 too large:         varint bytes, varint limit
+//! 12 too large:         varint bytes, varint limit                        13 not owned:      varint block, varint offset
 //! ```
 
 use crate::iterations::bytes::{read_u8, read_varint, read_varint_u32, take, write_varint};
@@ -125,6 +125,7 @@ impl Rejection {
             Self::TooManyOpenGrants { rank, limit } => put(10, &[u64::from(*rank), *limit as u64]),
             Self::TooManyIterations { limit } => put(11, &[*limit as u64]),
             Self::TooLarge { bytes, limit } => put(12, &[*bytes as u64, *limit as u64]),
+            Self::NotOwned { place } => put(13, &[u64::from(place.block), u64::from(place.offset)]),
             other => {
                 let text = other.to_string();
                 put(0, &[text.len() as u64]);
@@ -164,6 +165,9 @@ impl Rejection {
             9 => Self::UnderWay { rank: read_varint_u32(rest)?, number: read_varint(rest)? },
             10 => Self::TooManyOpenGrants { rank: read_varint_u32(rest)?, limit: read_size(rest)? },
             11 => Self::TooManyIterations { limit: read_size(rest)? },
+            13 => Self::NotOwned {
+                place: Place { block: read_varint_u32(rest)?, offset: read_varint_u32(rest)? },
+            },
             12 => Self::TooLarge { bytes: read_size(rest)?, limit: read_size(rest)? },
             _ => return None,
         };

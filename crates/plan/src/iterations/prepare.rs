@@ -36,7 +36,9 @@ impl Iterations {
             }
             Request::Grant(grant) => self.prepare_grant(*grant),
             Request::Delivered { iteration, grants } => self.prepare_delivered(iteration, grants),
-            Request::Return { iteration, rank, number } => self.prepare_return(iteration, rank, number),
+            Request::Return { iteration, rank, number, owner } => {
+                self.prepare_return(iteration, (rank, number), owner)
+            }
             Request::Complete { iteration, indices } => self.prepare_complete(iteration, indices),
             Request::Pushback { iteration } => {
                 self.find(iteration)?;
@@ -194,7 +196,7 @@ impl Iterations {
         if staged.is_some_and(|staged| staged.batches.get(&number) == Some(&grant.owner)) {
             return Err(Rejection::UnderWay { rank, number });
         }
-        let is_granted = |state: &Rank| state.batches.is_of(number, grant.owner);
+        let is_granted = |state: &Rank| state.batches.owner_of_open(number) == Some(grant.owner);
         match entry.state().ranks.get(&rank).is_some_and(is_granted) {
             true => Err(Rejection::Repeated { rank, number }),
             false => Ok(()),
@@ -272,13 +274,20 @@ impl Iterations {
         Ok(Op::Delivered { id, grants })
     }
 
-    fn prepare_return(&mut self, id: IterationId, rank: u32, number: u64) -> Result<Op, Rejection> {
+    fn prepare_return(
+        &mut self,
+        id: IterationId,
+        (rank, number): (u32, u64),
+        owner: Owner,
+    ) -> Result<Op, Rejection> {
         let entry = self.find(id)?;
         let staged = self.pending.of(id);
         let staged_rank = staged.and_then(|staged| staged.ranks.get(&rank));
-        let is_open = |rank: &Rank| rank.batches.is_open(number);
-        let open = entry.state().ranks.get(&rank).is_some_and(is_open)
-            || staged_rank.is_some_and(|staged| staged.batches.contains_key(&number));
+        // The number may be another's by now, if the grant was refused.
+        let is_meant = |known: Owner| owner == Owner::NOBODY || known == owner;
+        let of_rank = |rank: &Rank| rank.batches.owner_of_open(number);
+        let open = entry.state().ranks.get(&rank).and_then(of_rank).is_some_and(is_meant)
+            || staged_rank.is_some_and(|staged| staged.batches.get(&number).copied().is_some_and(is_meant));
         let closing = staged.is_some_and(|staged| staged.pushback)
             || staged.is_some_and(|staged| staged.closing.contains(&(rank, number)));
         if !open || closing {

@@ -10,7 +10,7 @@
 //! 3 grant:      20 bytes iteration, varint rank, varint number, varint generation, varint now_ms, owner, places
 //!               granted, places filtered, places failed, grants delivered
 //! 4 delivered:  20 bytes iteration, grants
-//! 5 return:     20 bytes iteration, varint rank, varint number
+//! 5 return:     20 bytes iteration, varint rank, varint number, owner
 //! 6 complete:   20 bytes iteration, varint count, for each a varint
 //! 7 pushback:   20 bytes iteration
 //! 8 drop:       20 bytes dataset
@@ -89,6 +89,8 @@ pub enum Request {
         iteration: IterationId,
         rank: u32,
         number: u64,
+        /// Of the grant that is meant; [`Owner::NOBODY`] for whatever has the number.
+        owner: Owner,
     },
     /// Samples are done. Those that are neither in progress nor returned and not taken since are passed over.
     Complete {
@@ -127,10 +129,11 @@ impl Request {
                 header(DELIVERED, *iteration, out);
                 write_grants(out, grants);
             }
-            Self::Return { iteration, rank, number } => {
+            Self::Return { iteration, rank, number, owner } => {
                 header(RETURN, *iteration, out);
                 write_varint(out, u64::from(*rank));
                 write_varint(out, *number);
+                owner.encode(out);
             }
             Self::Complete { iteration, indices } => {
                 header(COMPLETE, *iteration, out);
@@ -160,6 +163,7 @@ impl Request {
                 iteration: read_id(rest)?,
                 rank: read_varint_u32(rest)?,
                 number: read_varint(rest)?,
+                owner: Owner::decode(rest)?,
             },
             COMPLETE => Self::Complete { iteration: read_id(rest)?, indices: read_numbers(rest)? },
             PUSHBACK => Self::Pushback { iteration: read_id(rest)? },

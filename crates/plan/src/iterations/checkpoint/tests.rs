@@ -2,7 +2,7 @@ use super::*;
 use crate::iterations::tests::fixture::{
     Logged, create, definition, grant_of, iteration_id, places, shuffled,
 };
-use crate::iterations::{Create, Grant, Request};
+use crate::iterations::{Create, Grant, Owner, Request};
 
 /// One iteration with something of everything.
 fn life() -> Logged {
@@ -23,7 +23,7 @@ fn life() -> Logged {
     let done = vec![samples[0].index];
     assert_eq!(logged.count(Request::Complete { iteration, indices: done }), 1);
     assert_eq!(logged.batch(iteration, 0, 2, 700).len(), 2);
-    assert_eq!(logged.count(Request::Return { iteration, rank: 0, number: 1 }), 2);
+    assert_eq!(logged.count(Request::Return { iteration, rank: 0, number: 1, owner: Owner::NOBODY }), 2);
     logged
 }
 

@@ -2,7 +2,7 @@
 
 use super::fixture::{Logged, create, definition, grant_of, is_slow, iteration_id, places, shuffled};
 use crate::iterations::op::Op;
-use crate::iterations::{Create, Grant, IterationLimits, Iterations, Outcome, Request, Walk};
+use crate::iterations::{Create, Grant, IterationLimits, Iterations, Outcome, Owner, Request, Walk};
 use crate::order::Order;
 use lavandin_types::IterationId;
 
@@ -70,7 +70,7 @@ fn life() -> Logged {
             logged.run(Request::Grant(Box::new(grant))).unwrap();
         }
         logged.run(Request::Complete { iteration, indices: (0..40).collect() }).unwrap();
-        logged.run(Request::Return { iteration, rank: 0, number: 1 }).unwrap();
+        logged.run(Request::Return { iteration, rank: 0, number: 1, owner: Owner::NOBODY }).unwrap();
         logged.run(Request::Delivered { iteration, grants: vec![(1, 0)] }).unwrap();
     }
     logged.create(create(9, 0, 60_000));

@@ -5,7 +5,7 @@ use super::fixture::{
 };
 use super::model::{Fate, Model};
 use crate::ShardRows;
-use crate::iterations::{Create, Grant, Join, Request, Sample, Step};
+use crate::iterations::{Create, Grant, Join, Owner, Request, Sample, Step};
 use crate::order::Order;
 use lavandin_types::IterationId;
 use proptest::prelude::*;
@@ -133,7 +133,9 @@ impl Life {
             }
             Action::Return { rank, which } => {
                 if let Some(number) = self.open(rank, which) {
-                    self.logged.run(Request::Return { iteration, rank, number }).unwrap();
+                    self.logged
+                        .run(Request::Return { iteration, rank, number, owner: Owner::NOBODY })
+                        .unwrap();
                     self.model.give_back(rank, number);
                 }
             }

@@ -2,7 +2,7 @@
 
 use super::fixture::{Logged, OWNER, create, definition, grant_of, iteration_id, places, shuffled};
 use crate::ShardRows;
-use crate::iterations::{Create, Grant, InProgress, OpenGrant, Outcome, Request, Step};
+use crate::iterations::{Create, Grant, InProgress, OpenGrant, Outcome, Owner, Request, Step};
 use crate::order::Order;
 use std::collections::BTreeSet;
 
@@ -135,7 +135,7 @@ fn who_completes_what_was_returned_is_believed() {
     let iteration = logged.create(create(ID, 0, 0));
     assert_eq!(logged.batch(iteration, 0, 4, 0), [0, 1, 2, 3]);
     logged.restart();
-    assert_eq!(logged.count(Request::Return { iteration, rank: 0, number: 0 }), 4);
+    assert_eq!(logged.count(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }), 4);
     let stale = logged.walk(iteration, 0);
     assert_eq!(logged.reader().completable(iteration, &[1, 3, 4, 99]).unwrap(), [1, 3]);
     logged.stage(Request::Complete { iteration, indices: vec![1, 3, 4] }).unwrap();
@@ -228,7 +228,7 @@ fn grants_whose_answers_never_left_are_returned_after_a_restart() {
     assert_eq!(open, expected);
     let mut returned = 0;
     for OpenGrant { iteration, rank, number, .. } in open {
-        returned += logged.count(Request::Return { iteration, rank, number });
+        returned += logged.count(Request::Return { iteration, rank, number, owner: Owner::NOBODY });
     }
     assert_eq!(returned, 13);
     assert!(logged.iterations.reader().open_grants().is_empty());
@@ -247,7 +247,7 @@ fn a_walk_is_stale_once_something_comes_back() {
     logged.batch(iteration, 0, 5, 0);
     let mut walk = logged.walk(iteration, 0);
     assert_eq!(logged.gather(&mut walk, iteration, 5).len(), 5);
-    logged.run(Request::Return { iteration, rank: 0, number: 0 }).unwrap();
+    logged.run(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap();
     assert_eq!(logged.step(&mut walk), Step::Stale);
     assert_eq!(logged.gather(&mut others, iteration, 1).len(), 1, "the other rank's walk goes on");
     let mut again = logged.walk(iteration, 0);

@@ -141,10 +141,11 @@ fn a_grant_after_a_staged_return_must_read_again() {
     let other = grant(&logged, 1, 0, 0..4);
     stage(&mut logged, first).unwrap();
     logged.commit();
-    logged.stage(Request::Return { iteration, rank: 0, number: 0 }).unwrap();
+    logged.stage(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap();
     assert!(matches!(stage(&mut logged, second), Err(Rejection::Conflict { .. })));
     stage(&mut logged, other).expect("the other rank is not concerned");
-    let again = logged.stage(Request::Return { iteration, rank: 0, number: 0 }).unwrap_err();
+    let again =
+        logged.stage(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap_err();
     assert_eq!(again, Rejection::NotOpen { rank: 0, number: 0 });
     logged.commit();
     logged.check_replay();
@@ -159,9 +160,15 @@ fn what_was_delivered_cannot_be_returned() {
     logged.commit();
     logged.stage(Request::Delivered { iteration, grants: vec![(0, 0), (0, 7), (5, 0)] }).unwrap();
     let not_open = Rejection::NotOpen { rank: 0, number: 0 };
-    assert_eq!(logged.stage(Request::Return { iteration, rank: 0, number: 0 }).unwrap_err(), not_open);
+    assert_eq!(
+        logged.stage(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap_err(),
+        not_open
+    );
     assert_eq!(logged.commit(), [Outcome::Count(1)]);
-    assert_eq!(logged.stage(Request::Return { iteration, rank: 0, number: 0 }).unwrap_err(), not_open);
+    assert_eq!(
+        logged.stage(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap_err(),
+        not_open
+    );
     assert!(!logged.reader().rank(iteration, 5).unwrap().joined, "a confirmation makes no rank");
     assert!(logged.iterations.reader().open_grants().is_empty());
 }
@@ -171,7 +178,9 @@ fn a_staged_grant_can_be_returned() {
     let mut logged = begun();
     let first = grant(&logged, 0, 0, 0..4);
     stage(&mut logged, first).unwrap();
-    logged.stage(Request::Return { iteration: iteration_id(ID), rank: 0, number: 0 }).unwrap();
+    logged
+        .stage(Request::Return { iteration: iteration_id(ID), rank: 0, number: 0, owner: Owner::NOBODY })
+        .unwrap();
     assert_eq!(logged.commit(), [Outcome::Count(4), Outcome::Count(4)]);
     logged.check_replay();
 }
@@ -244,7 +253,7 @@ fn strangers_are_refused() {
         Request::TakeBlock { iteration, group: 0, block: 0 },
         Request::Grant(Box::new(Grant { iteration, ..grant(&logged, 0, 0, 0..1) })),
         Request::Delivered { iteration, grants: vec![] },
-        Request::Return { iteration, rank: 0, number: 0 },
+        Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY },
         Request::Complete { iteration, indices: vec![] },
         Request::Pushback { iteration },
     ] {
@@ -319,6 +328,6 @@ fn a_grant_that_is_asked_for_again_is_known() {
     assert_eq!(stage(&mut logged, first.clone()).unwrap_err(), Rejection::Repeated { rank: 0, number: 0 });
     let of_another = Grant { owner: Owner { ticket: 8, ..OWNER }, ..first.clone() };
     assert!(matches!(stage(&mut logged, of_another), Err(Rejection::Conflict { .. })));
-    logged.run(Request::Return { iteration, rank: 0, number: 0 }).unwrap();
+    logged.run(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap();
     assert!(matches!(stage(&mut logged, first), Err(Rejection::Conflict { .. })), "it was given back");
 }

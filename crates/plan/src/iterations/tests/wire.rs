@@ -5,7 +5,7 @@ use super::fixture::{
 };
 use crate::ShardRows;
 use crate::iterations::{
-    Contested, Create, Found, Grant, IterationInfo, Join, Look, Outline, Place, Question, RankStatus,
+    Contested, Create, Found, Grant, IterationInfo, Join, Look, Outline, Owner, Place, Question, RankStatus,
     Rejection, Reply, Request, Taken,
 };
 
@@ -28,7 +28,7 @@ fn requests() -> Vec<Request> {
         Request::TakeBlock { iteration, group: 1, block: 300 },
         Request::Grant(Box::new(grant)),
         Request::Delivered { iteration, grants: vec![(0, 1), (2, 1 << 40)] },
-        Request::Return { iteration, rank: 9, number: 12 },
+        Request::Return { iteration, rank: 9, number: 12, owner: Owner::NOBODY },
         Request::Complete { iteration, indices: vec![5, 1, 1 << 50] },
         Request::Pushback { iteration },
         Request::DropDataset { dataset: dataset_id(4) },
@@ -85,6 +85,7 @@ fn rejections_arrive_as_what_they_are_or_as_their_text() {
         Rejection::TooManyOpenGrants { rank: 1, limit: 1024 },
         Rejection::TooManyIterations { limit: 1000 },
         Rejection::TooLarge { bytes: 1 << 21, limit: 1 << 20 },
+        Rejection::NotOwned { place },
         Rejection::Told("as it was".to_owned()),
     ] {
         let mut bytes = Vec::new();
@@ -93,8 +94,8 @@ fn rejections_arrive_as_what_they_are_or_as_their_text() {
         assert_eq!(Rejection::decode(&bytes[..bytes.len() - 1]), None, "{rejection:?}");
     }
     let mut bytes = Vec::new();
-    Rejection::NotOwned { place }.encode(&mut bytes);
-    let text = "sample 7 of block 300 is not one of the replication group's blocks".to_owned();
+    Rejection::UnknownGroup(7).encode(&mut bytes);
+    let text = "there is no replication group 7".to_owned();
     assert_eq!(Rejection::decode(&bytes), Some(Rejection::Told(text)));
 }
 

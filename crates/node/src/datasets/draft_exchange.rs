@@ -41,7 +41,7 @@ pub(crate) struct DraftForm {
 }
 
 #[derive(Default)]
-pub(crate) struct Helpers {
+pub(crate) struct DraftExchange {
     /// Python workers of this node.
     workers: usize,
     /// Drafts that are being finished here, whoever asked.
@@ -61,7 +61,7 @@ struct Other {
 }
 
 /// Counts a draft that is finished here.
-pub(crate) struct Busy<'a>(&'a Helpers);
+pub(crate) struct Busy<'a>(&'a DraftExchange);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {
@@ -69,7 +69,7 @@ impl Drop for Busy<'_> {
     }
 }
 
-impl Helpers {
+impl DraftExchange {
     pub(crate) fn new(workers: usize) -> Self {
         Self { workers, ..Self::default() }
     }
@@ -152,7 +152,7 @@ impl DatasetRuntime {
     pub(crate) async fn prepare(self: &Arc<Self>, draft: DraftForm) -> Result<Bytes, NodeError> {
         let malformed = |_| NodeError::Invalid("what was sent names no iteration".to_owned());
         let iteration: IterationId = draft.iteration.parse().map_err(malformed)?;
-        let plan = self.helpers.known_plan(iteration);
+        let plan = self.draft_exchange.known_plan(iteration);
         let outline = match &plan {
             Some(plan) => Arc::clone(plan.outline()),
             None => {
@@ -163,17 +163,17 @@ impl DatasetRuntime {
         let dataset = Arc::clone(self.peers.catalogue().dataset(outline.dataset)?);
         let runtime = Arc::clone(self);
         let work = move || {
-            let _busy = runtime.helpers.begin_if_free().ok_or(NodeError::Overloaded)?;
+            let _busy = runtime.draft_exchange.begin_if_free().ok_or(NodeError::Overloaded)?;
             let plan = match plan {
                 Some(plan) => plan,
                 None => {
                     let plan = Arc::new(IterationPlan::open(&runtime, &dataset, outline)?);
-                    runtime.helpers.keep_plan(iteration, &plan);
+                    runtime.draft_exchange.keep_plan(iteration, &plan);
                     plan
                 }
             };
             let made = finish(&runtime, &plan, draft)?;
-            runtime.helpers.given.fetch_add(1, Ordering::Relaxed);
+            runtime.draft_exchange.given.fetch_add(1, Ordering::Relaxed);
             Ok(made)
         };
         let done = tokio::task::spawn_blocking(work).await;
