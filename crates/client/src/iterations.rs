@@ -3,7 +3,9 @@
 use crate::client::Client;
 use crate::error::ClientError;
 use crate::transport::{Answer, Call};
-use lavandin_wire::lavender::{CacheKey, CreateIteration, Iteration, IterationFull, Progress};
+use lavandin_wire::lavender::{
+    CacheKey, CreateIteration, CursorReply, Iteration, IterationFull, Progress, header,
+};
 use reqwest::Method;
 
 /// How to fetch a batch.
@@ -14,6 +16,9 @@ pub struct NextOptions {
     pub no_cache: bool,
     /// How often user code that fails is called again.
     pub max_retry_count: i64,
+    /// Of iterations of mode static: which step's batch, again if the rank got it before. Asking for a step says that all
+    /// before it have arrived, so that a call that failed can be sent again, to any node.
+    pub step: Option<u64>,
 }
 
 /// A batch in the binary layout that `lavandin_wire::lavender::sample` decodes.
@@ -21,6 +26,9 @@ pub struct NextOptions {
 pub struct Batch {
     /// How many batches its rank got before it.
     pub current: Option<u64>,
+    /// Of mode static: its step, and the cursor after it.
+    pub step: Option<u64>,
+    pub cursor: Option<String>,
     pub bytes: Vec<u8>,
 }
 
@@ -49,6 +57,11 @@ impl Client {
 
     pub async fn progress(&self, id: &str) -> Result<Progress, ClientError> {
         self.json(Call::get(&["iterations", id, "progress"])).await
+    }
+
+    /// Where an epoch of mode static goes on after some steps of an iteration.
+    pub async fn cursor(&self, id: &str, steps: u64) -> Result<CursorReply, ClientError> {
+        self.json(Call::get(&["iterations", id, "cursor"]).with_query("steps", Some(steps.to_string()))).await
     }
 
     /// The next batch. Fails with [`ClientError::End`] behind the last one.
@@ -81,11 +94,14 @@ impl Client {
 }
 
 fn batch(answer: Answer) -> Batch {
-    Batch { current: answer.current(), bytes: answer.body }
+    let (current, step) = (answer.number(header::CURRENT), answer.number(header::STEP));
+    let cursor = answer.text(header::CURSOR).map(str::to_owned);
+    Batch { current, step, cursor, bytes: answer.body }
 }
 
 fn with_options(call: Call<'_>, options: NextOptions) -> Call<'_> {
     call.with_query("rank", Some(options.rank.to_string()))
         .with_query("no_cache", Some(options.no_cache.to_string()))
         .with_query("max_retry_count", Some(options.max_retry_count.to_string()))
+        .with_query("step", options.step.map(|step| step.to_string()))
 }

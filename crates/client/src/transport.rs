@@ -67,9 +67,14 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The number of the batch, from 0, among those of its rank.
-    pub(crate) fn current(&self) -> Option<u64> {
-        self.headers.get(header::CURRENT)?.to_str().ok()?.parse().ok()
+    /// A header.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// A header that is a number.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.text(name)?.parse().ok()
     }
 }
 
@@ -148,7 +153,7 @@ fn refusal(answer: Answer) -> ClientError {
     };
     let error = answer.headers.get(header::ERROR);
     if error.is_some_and(|value| value == header::SAMPLE_PROCESSING_ERROR) {
-        return ClientError::SampleFailed { current: answer.current(), detail };
+        return ClientError::SampleFailed { current: answer.number(header::CURRENT), detail };
     }
     if answer.status == 400 && detail.contains(phrase::NO_MORE_INDICES) {
         return ClientError::End { detail };

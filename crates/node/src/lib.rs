@@ -52,11 +52,11 @@ pub use cluster_status::{
 };
 pub use databases::{CollectionInfo, RequireCollection};
 pub use datasets::{
-    Batch, BatchFailure, BatchFormat, ColumnInfo, ColumnSpec, DatasetInfo, DatasetOptions, Delivery,
-    FeedingNode, FeedingRank, Function, FunctionKind, FunctionSpec, IterationInfo, IterationOptions,
+    Batch, BatchFailure, BatchFormat, ColumnInfo, ColumnSpec, Cursor, DatasetInfo, DatasetOptions, Delivery,
+    Ending, FeedingNode, FeedingRank, Function, FunctionKind, FunctionSpec, IterationInfo, IterationOptions,
     IterationProgress, IterationRequest, ManifestRef, NewShardsetRequest, NextOptions, NextOutcome,
-    OrderKind, PreprocessRequest, Preview, PreviewState, ShardFileInfo, ShardsetInfo, ShuffleOptions,
-    TaskName, TaskStatus,
+    OrderKind, PreprocessRequest, Preview, PreviewState, ShardFileInfo, ShardsetInfo, ShareOptions,
+    ShuffleOptions, StepsInfo, TaskName, TaskStatus, parse_cursor,
 };
 pub use error::NodeError;
 pub use groups::CopyStore;

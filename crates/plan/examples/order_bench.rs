@@ -8,8 +8,9 @@
 //! (a block's making included), the same with finding each sample's shard file and row, a lookup that waits for the one
 //! before it, and a fixed plan's batches of 256 for eight ranks. At most a million samples of an order are walked.
 
-use lavandin_plan::{Ending, EpochOrder, LavenderShuffle, Layout, Order, ShardRows, StaticPlan};
+use lavandin_plan::{Ending, EpochOrder, LavenderShuffle, Layout, Order, ShardRows, Steps};
 use std::hint::black_box;
+use std::num::NonZeroU32;
 use std::time::Instant;
 
 const SAMPLES: u64 = 1_000_000;
@@ -101,12 +102,19 @@ fn wait(order: &EpochOrder) -> u64 {
 }
 
 fn plan(order: &EpochOrder) -> u64 {
-    let layout = Layout::new(8, 256, Ending::Balanced).expect("a layout of eight ranks");
-    let mut plan = StaticPlan::new(order.clone(), layout, 0);
-    let mut seen = 0;
-    for step in 0..plan.steps().min(SAMPLES / 2048) {
-        for rank in 0..8 {
-            seen += plan.batch(rank, step).map_or(0, |batch| black_box(batch).len() as u64);
+    let few = |number| NonZeroU32::new(number).expect("more than none");
+    let layout = Layout { lanes: few(8), batch: few(256), ending: Ending::Balanced };
+    let steps = Steps::new(layout, order.total(), 0);
+    let (mut seen, mut held) = (0, None);
+    for step in 0..steps.count().min(SAMPLES / 2048) {
+        for place in (0..8).flat_map(|lane| steps.places(lane, step)) {
+            let Some((number, inside)) = order.block_at(place % order.total()) else { continue };
+            let (_, block) = match held.take() {
+                Some((known, block)) if known == number => held.insert((number, block)),
+                _ => held.insert((number, order.block(number))),
+            };
+            black_box(block.index(inside));
+            seen += 1;
         }
     }
     seen

@@ -5,6 +5,8 @@
 //! in order and skip what they have taken. A *grant* gives a rank the samples of one batch. So no cursor is stored, and
 //! pushing back means forgetting that something was taken: it is found again at its old place.
 //!
+//! Where shares are fixed (static mode) each group has blocks of its own from the beginning (`lane_blocks`).
+//!
 //! A sample is *remaining*; or *in progress*: taken by a rank, not settled; or *settled*: completed, filtered or failed.
 //! Ranks of one group take the same sample each for itself; the first of them to settle it settles it for all.
 //!
@@ -29,6 +31,7 @@ mod entry;
 mod error;
 mod grant;
 mod join;
+mod lane_blocks;
 mod limits;
 mod machine;
 mod op;
@@ -48,6 +51,7 @@ mod walk;
 
 pub use definition::{Definition, ShardsetVersion};
 pub use error::{Contested, Rejection};
+pub use lane_blocks::FixedShares;
 pub use limits::IterationLimits;
 pub use machine::{Iterations, OpenGrant};
 pub use outline::{IterationInfo, Outline};

@@ -10,7 +10,7 @@ mod mt19937;
 mod order;
 mod permutation;
 mod shard_rows;
-mod static_plan;
+mod steps;
 
 pub use cursor::{Cursor, CursorError, PlanHash};
 pub use order::{
@@ -18,4 +18,4 @@ pub use order::{
     OrderError, SAMPLES_MAX,
 };
 pub use shard_rows::ShardRows;
-pub use static_plan::{Ending, Layout, LayoutError, StaticPlan};
+pub use steps::{Ending, Layout, Steps};

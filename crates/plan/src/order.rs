@@ -2,7 +2,7 @@
 //!
 //! An order over the rows of a shardset is a row of places, each with one sample, cut into *blocks* that a rank takes as
 //! a whole where work is shared out as it goes. Each sample has exactly one place; equal inputs give equal orders on every
-//! machine and in every version, because saved cursors count places. Driven by `iterations` and `static_plan`.
+//! machine and in every version, because saved cursors count places. Driven by `iterations`.
 //! Deliberately absent: ranks, filters (they look at what an order names), what was handed out already.
 
 mod block;

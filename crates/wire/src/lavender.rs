@@ -33,11 +33,11 @@ pub use dataset::{
 };
 pub use invalid::{Fault, Invalid, Place};
 pub use iteration::{CreateIteration, NamedFunction};
-pub use query::{DatasetsQuery, IterationsQuery, NextQuery, PageQuery, parse_index};
+pub use query::{CursorQuery, DatasetsQuery, IterationsQuery, NextQuery, PageQuery, parse_index};
 pub use reply::{
-    CacheKey, Column, Dataset, DatasetFull, Detail, FuncSpec, InProgress, Iteration, IterationFull, Named,
-    Preview, PreviewId, Progress, Shard, ShardPage, Shardset, ShardsetFull, ShardsetWithShards, TaskId,
-    TaskItem, TaskStatus, Version, header, phrase,
+    CacheKey, Column, CursorReply, Dataset, DatasetFull, Detail, FuncSpec, InProgress, Iteration,
+    IterationFull, Named, Preview, PreviewId, Progress, Shard, ShardPage, Shardset, ShardsetFull,
+    ShardsetWithShards, TaskId, TaskItem, TaskStatus, Version, header, phrase,
 };
 pub use statistics::{
     CategoricalColumn, ColumnStatistics, DatasetStatistics, Histogram, NumericColumn, NumericShard,

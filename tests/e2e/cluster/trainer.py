@@ -23,10 +23,11 @@ PAUSE_S = 0.05
 
 
 class Rank(threading.Thread):
-    """`nodes` are `(port, basic)`, tried in turn from the one that this rank prefers."""
+    """`nodes` are `(port, basic)`, tried in turn from the one that this rank prefers. `by_step`: it names the step it wants."""
 
-    def __init__(self, iteration: str, rank: int, nodes: list, prefer: int, pause_s: float = 0.0):
+    def __init__(self, iteration: str, rank: int, nodes: list, prefer: int, pause_s: float = 0.0, by_step: bool = False):
         super().__init__(daemon=True)
+        self.by_step = by_step
         self.iteration, self.rank, self.nodes, self.at = iteration, rank, nodes, prefer
         self.pause_s = pause_s
         self.batches, self.done, self.faults = [], set(), []
@@ -49,7 +50,8 @@ class Rank(threading.Thread):
             self.faults.append(f"rank {self.rank}: {error!r}")
 
     def next(self) -> dict | None:
-        reply = self.ask(lambda api: api.next(self.iteration, self.rank))
+        step = len(self.batches) if self.by_step else None
+        reply = self.ask(lambda api: api.next(self.iteration, self.rank, step=step))
         return None if is_end(reply) else decode(reply.body)
 
     def ask(self, call):
@@ -89,9 +91,9 @@ class Rank(threading.Thread):
 class Job:
     """Ranks of one iteration, each on a node of its own where there are enough."""
 
-    def __init__(self, iteration: str, nodes: list, ranks: int, pause_s: float = 0.0):
+    def __init__(self, iteration: str, nodes: list, ranks: int, pause_s: float = 0.0, by_step: bool = False):
         self.iteration, self.nodes = iteration, nodes
-        self.ranks = [Rank(iteration, rank, nodes, rank % len(nodes), pause_s) for rank in range(ranks)]
+        self.ranks = [Rank(iteration, rank, nodes, rank % len(nodes), pause_s, by_step) for rank in range(ranks)]
         self.looks, self.wrong = 0, []
         self.over = threading.Event()
         self.looker = threading.Thread(target=self.look, daemon=True)

@@ -113,8 +113,12 @@ class FeedApi:
         """A new iteration, or one that this rank joins: its id."""
         return ok(self.create_iteration(dataset_id, **options))["id"]
 
-    def next(self, iteration_id: str, rank: int = 0, no_cache: bool = False, retries: int = 0, headers=None) -> Reply:
+    def next(
+        self, iteration_id: str, rank: int = 0, no_cache: bool = False, retries: int = 0, headers=None, step: int | None = None
+    ) -> Reply:
         query = f"rank={rank}&no_cache={str(no_cache).lower()}&max_retry_count={retries}"
+        if step is not None:
+            query += f"&step={step}"
         return self.get(f"/iterations/{iteration_id}/next?{query}", headers=headers)
 
     def next_batch(self, iteration_id: str, rank: int = 0, **options) -> dict | None:

@@ -41,10 +41,10 @@ fn ids_and_parameters_cannot_leave_their_place() {
 #[test]
 fn fetching_says_for_whom_and_how() {
     let server = Once::new("200 OK", "X-Lavender-Data-Sample-Current: 7\r\n", b"\0\0bytes");
-    let options = NextOptions { rank: 2, no_cache: true, max_retry_count: 3 };
+    let options = NextOptions { rank: 2, no_cache: true, max_retry_count: 3, step: Some(8) };
     let batch = server.client(None).run(async |client| client.next_batch("it-1", options).await).unwrap();
     assert_eq!((batch.current, batch.bytes.as_slice()), (Some(7), &b"\0\0bytes"[..]));
-    let line = "GET /api/iterations/it-1/next?rank=2&no_cache=true&max_retry_count=3";
+    let line = "GET /api/iterations/it-1/next?rank=2&no_cache=true&max_retry_count=3&step=8";
     assert_eq!(server.asked().line, line);
 
     let server = Once::json("null");

@@ -141,6 +141,11 @@ impl IterationGroups {
         told!(reply, Reply::Rank(status) => status)
     }
 
+    pub(crate) async fn look(&self, context: &CallContext, look: Look) -> Result<Found, NodeError> {
+        let reply = self.ask_about(context, look.iteration, Question::Look(look)).await;
+        told!(reply, Reply::Found(found) => found)
+    }
+
     /// How many ranks have come so far. From a thread that may block, as what follows.
     pub(crate) fn rank_count_blocking(&self, iteration: IterationId) -> Result<u64, NodeError> {
         let context = self.context();
@@ -149,9 +154,7 @@ impl IterationGroups {
     }
 
     pub(crate) fn look_blocking(&self, look: Look) -> Result<Found, NodeError> {
-        let context = self.context();
-        let asked = self.ask_about(&context, look.iteration, Question::Look(look));
-        told!(self.handle.block_on(asked), Reply::Found(found) => found)
+        self.handle.block_on(self.look(&self.context(), look))
     }
 
     pub(crate) fn propose_blocking(

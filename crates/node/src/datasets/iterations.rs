@@ -2,6 +2,7 @@
 
 use crate::datasets::manifests::{Named, Pins};
 use crate::datasets::runtime::DatasetRuntime;
+use crate::datasets::steps::{ShareOptions, fixed_shares};
 use crate::datasets::{random, unix_ms};
 use crate::error::NodeError;
 use crate::node::Node;
@@ -9,7 +10,7 @@ use crate::options::CallContext;
 use lavandin_cluster::{DatasetInfo, ShardsetInfo};
 use lavandin_feed::python::Kind;
 use lavandin_plan::iterations::{
-    self, Create, Definition, Join, Outcome, Progress, Request, ShardsetVersion,
+    self, Create, Definition, FixedShares, Join, Outcome, Outline, Progress, Request, ShardsetVersion,
 };
 use lavandin_plan::{LavenderShuffle, Order, ShardRows};
 use lavandin_types::{DatasetId, IterationId, ShardsetId};
@@ -65,6 +66,16 @@ pub struct IterationOptions {
     pub batch_size: u32,
     pub drop_last: bool,
     pub replication_groups: Option<Vec<Vec<u32>>>,
+    /// `None` if ranks take blocks as they come.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shares: Option<ShareOptions>,
+}
+
+impl IterationOptions {
+    /// Whether samples are left out or sorted, so that a batch is not what a rank gets at a step.
+    pub(crate) fn selects(&self) -> bool {
+        !self.filters.is_empty() || self.categorizer.is_some()
+    }
 }
 
 /// A wish for an iteration.
@@ -210,7 +221,9 @@ impl Node {
         let rows = self.preflight(context, &shardsets).await?;
         let order = order_of(&request.options);
         order.check(&rows).map_err(|error| NodeError::Refused(error.to_string()))?;
-        let definition = definition(&dataset, &shardsets, order, &request)?;
+        let manifest = shardsets.first().and_then(|main| main.manifest).map_or(0, |manifest| manifest.hash);
+        let shares = fixed_shares(&request, order, (&rows, manifest))?;
+        let definition = definition(&dataset, &shardsets, (order, shares), &request)?;
         let now_ms = unix_ms();
         let create = Create {
             id: IterationId::new(now_ms, random()?),
@@ -294,6 +307,11 @@ impl Node {
 }
 
 impl DatasetRuntime {
+    /// What an iteration was asked for with.
+    pub(crate) fn options(&self, outline: &Outline) -> IterationOptions {
+        Self::settings(&outline.definition).options
+    }
+
     /// The settings of an iteration.
     pub(crate) fn settings(definition: &Definition) -> Settings {
         let text = definition.settings.as_deref().unwrap_or("{}");
@@ -370,7 +388,7 @@ fn order_of(options: &IterationOptions) -> Order {
 fn definition(
     dataset: &DatasetInfo,
     shardsets: &[&ShardsetInfo],
-    order: Order,
+    (order, shares): (Order, Option<FixedShares>),
     request: &IterationRequest,
 ) -> Result<Definition, NodeError> {
     let options = &request.options;
@@ -395,6 +413,9 @@ fn definition(
         hash.update(used.shardset.to_bytes());
         hash.update(used.manifest_hash.to_le_bytes());
     }
+    if let Some(shares) = shares {
+        hash.update(shares.lanes.get().to_le_bytes());
+    }
     let text = |functions: &[Function]| serde_json::to_string(functions).map_err(not_json);
     let one = |function: &Option<Function>| {
         function.as_ref().map(serde_json::to_string).transpose().map_err(not_json)
@@ -406,6 +427,7 @@ fn definition(
         drop_last: options.drop_last,
         order,
         replication_groups: options.replication_groups.clone(),
+        shares,
         filters: Some(text(&options.filters)?),
         categorizer: one(&options.categorizer)?,
         collater: one(&options.collater)?,

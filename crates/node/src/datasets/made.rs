@@ -16,6 +16,7 @@ use lavandin_feed::cache::held_bytes;
 use lavandin_feed::ipc::{self, BlobForm, StreamFormat};
 use lavandin_feed::lavender::{self, Layout, ListForm, Source as Item, Tail};
 use lavandin_feed::python::{BatchReply, Entry};
+use lavandin_plan::Cursor;
 use lavandin_plan::iterations::{Grant, Owner, Places};
 use lavandin_types::IterationId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +64,9 @@ pub(crate) struct Made {
     /// The rank's number for it.
     pub(crate) number: u64,
     pub(super) walk_generation: u64,
+    /// The step that it is of, and where an epoch goes on after it, if batches are steps.
+    pub(super) step: Option<u64>,
+    pub(super) cursor: Option<Cursor>,
     pub(super) samples: Places,
     pub(super) filtered: Places,
     pub(super) failed: Places,
@@ -177,7 +181,17 @@ impl Made {
     /// Nothing yet.
     pub(super) fn new(number: u64, walk_generation: u64) -> Self {
         let (samples, filtered, failed) = (Places::new(), Places::new(), Places::new());
-        Self { number, walk_generation, samples, filtered, failed, content: Content::Rest, bytes: OWN_BYTES }
+        Self {
+            number,
+            walk_generation,
+            step: None,
+            cursor: None,
+            samples,
+            filtered,
+            failed,
+            content: Content::Rest,
+            bytes: OWN_BYTES,
+        }
     }
 
     pub(super) fn with(self, content: Content, bytes: u64) -> Self {

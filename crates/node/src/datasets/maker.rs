@@ -18,7 +18,9 @@ use crate::error::NodeError;
 use arrow::array::RecordBatch;
 use arrow::compute::interleave_record_batch;
 use lavandin_cluster::DatasetInfo;
-use lavandin_plan::iterations::{Outline, Places, Rejection, Request, Sample, Step as WalkStep, Walk};
+use lavandin_plan::iterations::{
+    Outline, Places, RankStatus, Rejection, Request, Sample, Step as WalkStep, Walk,
+};
 use lavandin_types::IterationId;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -78,6 +80,9 @@ pub(crate) struct Maker {
     failures: VecDeque<(Places, String)>,
     /// The walk is at its end.
     exhausted: bool,
+    /// Where batches are steps: the step that is being made, and the first sample of the next one.
+    step: Option<u64>,
+    peeked: Option<Sample>,
 }
 
 impl Maker {
@@ -101,6 +106,8 @@ impl Maker {
             filtered: Places::new(),
             failures: VecDeque::new(),
             exhausted: false,
+            step: None,
+            peeked: None,
         }
     }
 
@@ -111,6 +118,7 @@ impl Maker {
         self.filtered = Places::new();
         self.failures.clear();
         self.exhausted = false;
+        self.peeked = None;
     }
 
     /// Makes the next batch. Only for somebody who waits is a block taken, unless the rank is alone.
@@ -140,6 +148,13 @@ impl Maker {
                 return Ok(Step::Made(Box::new(self.failure(places, message))));
             }
             let size = plan.batch_size();
+            // A step was read; what is left of it is its batch.
+            if plan.cursors().is_some()
+                && let Some(length) =
+                    self.buckets.first().map(|(_, rows)| rows.len()).filter(|rows| *rows > 0)
+            {
+                return self.make(&plan, 0, length);
+            }
             if let Some(full) = self.first_full(size) {
                 return self.make(&plan, full, size);
             }
@@ -174,8 +189,10 @@ impl Maker {
 
     /// Reads some more samples.
     fn fill(&mut self, plan: &IterationPlan, somebody_waits: bool) -> Result<Filled, NodeError> {
-        let mut samples = Vec::new();
+        let mut samples: Vec<Sample> = self.peeked.take().into_iter().collect();
+        let is_stepped = plan.cursors().is_some();
         let wanted = match plan.selects() {
+            _ if is_stepped => plan.batch_size(),
             true => plan.batch_size().clamp(256, SELECTED_MAX),
             false => plan.batch_size() - self.buckets.first().map_or(0, |(_, rows)| rows.len()),
         };
@@ -186,6 +203,10 @@ impl Maker {
                 None => self.begin()?,
             };
             match walk.step(|look| iterations.look_blocking(look))? {
+                WalkStep::Sample(sample) if is_stepped && is_of_another_step(plan, &samples, sample) => {
+                    self.peeked = Some(sample);
+                    break;
+                }
                 WalkStep::Sample(sample) => samples.push(sample),
                 WalkStep::Stale => {
                     self.restart();
@@ -209,8 +230,31 @@ impl Maker {
                 WalkStep::TakeBlock { group, block } => self.take_block(group, block)?,
             }
         }
+        if is_stepped {
+            self.step = samples.first().and_then(|first| plan.outline().step_at(first.place));
+        }
         self.select(plan, samples)?;
         Ok(Filled::Some)
+    }
+
+    /// A step's batch as the rank was granted it before. Blocks.
+    pub(crate) fn make_again(&mut self, step: u64) -> Result<Made, NodeError> {
+        let plan = self.plan()?;
+        let samples = plan.outline().samples_at(self.rank, step).unwrap_or_default();
+        (self.step, self.number) = (Some(step), step);
+        self.select(&plan, samples)?;
+        match (self.buckets.first().map_or(0, |(_, rows)| rows.len()), self.failures.pop_front()) {
+            (0, Some((places, message))) => Ok(self.failure(places, message)),
+            (0, None) => {
+                let text = format!("step {step} has no batch: no sample of it has a row in every shardset");
+                Err(NodeError::Refused(text))
+            }
+            (length, _) => match self.make(&plan, 0, length)? {
+                Step::Made(made) => Ok(*made),
+                Step::Draft(draft) => Ok(draft.finish()),
+                _ => Err(NodeError::Internal("a batch that was made before cannot be made again")),
+            },
+        }
     }
 
     fn begin(&mut self) -> Result<&mut Walk, NodeError> {
@@ -221,10 +265,14 @@ impl Maker {
             if status.open.is_empty() {
                 return Ok(status);
             }
-            match runtime.grants.settle((groups, &runtime.peers), (iteration, rank), &status.open).await? {
-                true => groups.rank(&context, iteration, rank).await,
-                false => Ok::<_, NodeError>(status),
+            let settled =
+                runtime.grants.settle((groups, &runtime.peers), (iteration, rank), &status.open).await?;
+            let mut status = if settled { groups.rank(&context, iteration, rank).await? } else { status };
+            if self.source.outline.steps().is_some() {
+                // What comes back comes first, so it has to be there first.
+                self.await_others(&mut status, |_| false).await?;
             }
+            Ok::<_, NodeError>(status)
         })?;
         let walk = Walk::new(Arc::clone(&self.source.outline), rank, &status)?;
         self.number = walk.number();
@@ -234,29 +282,39 @@ impl Maker {
     /// Whether nothing of the rank can come back any more. What it was granted through another node, and has not been
     /// delivered, is waited for: that node may be about to give it back. What it keeps for too long is taken back.
     fn is_over(&self, generation: u64) -> Result<bool, NodeError> {
-        let (iteration, rank, runtime) = (self.iteration, self.rank, &self.runtime);
-        let groups = &runtime.iterations;
-        let until = Instant::now() + OTHERS_MAX;
-        runtime.handle.block_on(async {
-            loop {
-                let mut status = groups.rank(&groups.context(), iteration, rank).await?;
-                if status.generation != generation {
-                    return Ok(false);
-                }
-                runtime.grants.retain_others((iteration, rank), &mut status.open);
-                if status.open.is_empty() {
-                    return Ok(true);
-                }
-                if Instant::now() >= until {
-                    // Its client has come here: it waits for nothing over there.
-                    runtime.grants.give_back(groups, (iteration, rank), status.open).await?;
-                    return Ok(false);
-                }
-                tokio::time::sleep(OTHERS_PAUSE).await;
-                let peers = &runtime.peers;
-                runtime.grants.settle((groups, peers), (iteration, rank), &status.open).await?;
-            }
+        let groups = &self.runtime.iterations;
+        self.runtime.handle.block_on(async {
+            let mut status = groups.rank(&groups.context(), self.iteration, self.rank).await?;
+            let is_stale = |status: &RankStatus| status.generation != generation;
+            self.await_others(&mut status, is_stale).await?;
+            Ok(!is_stale(&status))
         })
+    }
+
+    /// Waits until the rank has no open grant through another node, or until `stops` says so of a newer status.
+    async fn await_others(
+        &self,
+        status: &mut RankStatus,
+        stops: impl Fn(&RankStatus) -> bool,
+    ) -> Result<(), NodeError> {
+        let (iteration, rank, runtime) = (self.iteration, self.rank, &self.runtime);
+        let (groups, peers) = (&runtime.iterations, &runtime.peers);
+        let until = Instant::now() + OTHERS_MAX;
+        loop {
+            let mut others = status.open.clone();
+            runtime.grants.retain_others((iteration, rank), &mut others);
+            if others.is_empty() || stops(status) {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                // Its client has come here: it waits for nothing over there.
+                runtime.grants.give_back(groups, (iteration, rank), others).await?;
+            } else {
+                tokio::time::sleep(OTHERS_PAUSE).await;
+                runtime.grants.settle((groups, peers), (iteration, rank), &others).await?;
+            }
+            *status = groups.rank(&groups.context(), iteration, rank).await?;
+        }
     }
 
     fn take_block(&self, group: u32, block: u32) -> Result<(), NodeError> {
@@ -357,8 +415,16 @@ impl Maker {
 
     /// Nothing yet, under the next number.
     fn made(&self) -> Made {
-        Made::new(self.number, self.walk.as_ref().map_or(0, Walk::generation))
+        let made = Made::new(self.number, self.walk.as_ref().map_or(0, Walk::generation));
+        let cursors = self.plan.as_ref().and_then(|plan| plan.cursors());
+        let cursor = cursors.zip(self.step).map(|(cursors, step)| cursors.after(step + 1));
+        Made { step: self.step, cursor, ..made }
     }
+}
+
+fn is_of_another_step(plan: &IterationPlan, samples: &[Sample], sample: Sample) -> bool {
+    let step = |of: &Sample| plan.outline().step_at(of.place);
+    samples.first().is_some_and(|first| step(first) != step(&sample))
 }
 
 /// Neighbours that could not be read or selected.

@@ -9,6 +9,7 @@ use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
 use bytes::Bytes;
+use lavandin_plan::Cursor;
 use lavandin_plan::iterations::{Outcome, Owner, Rejection, Request};
 use lavandin_types::IterationId;
 use std::sync::atomic::Ordering;
@@ -43,6 +44,8 @@ pub struct NextOptions {
     pub no_cache: bool,
     /// Most batches at once; more than one only of Arrow streams.
     pub batches: u32,
+    /// Of static mode: which step's batch, again if it was granted before; by default what comes next.
+    pub step: Option<u64>,
 }
 
 /// What a rank gets.
@@ -60,6 +63,9 @@ pub struct Batch {
     /// How many batches the rank got before.
     pub current: u64,
     pub delivery: Delivery,
+    /// Of static mode: its step, the last one of several, and where an epoch goes on once all ranks have done it.
+    pub step: Option<u64>,
+    pub cursor: Option<Cursor>,
 }
 
 /// Samples that could not be read or processed; they are settled as failed.
@@ -67,6 +73,8 @@ pub struct Batch {
 pub struct BatchFailure {
     pub message: String,
     pub current: u64,
+    /// Of static mode.
+    pub step: Option<u64>,
 }
 
 /// What is to become of grants: delivered once `done` is called, given back if it never is.
@@ -253,8 +261,22 @@ fn flush_later(runtime: &Arc<DatasetRuntime>, session: &Arc<Session>, iteration:
 }
 
 impl Node {
-    /// The rank's next batch, granted: durable on return. At the end there is none.
+    /// The rank's next batch, or that of a step, granted: durable on return. At the end there is none.
     pub async fn next_batch(
+        &self,
+        context: &CallContext,
+        iteration: IterationId,
+        rank: u32,
+        options: NextOptions,
+    ) -> Result<NextOutcome, NodeError> {
+        match options.step {
+            Some(step) => self.batch_at(context, (iteration, rank), step, options).await,
+            None => self.next_in_order(context, iteration, rank, options).await,
+        }
+    }
+
+    /// The rank's next batch.
+    pub(crate) async fn next_in_order(
         &self,
         context: &CallContext,
         iteration: IterationId,
@@ -367,10 +389,12 @@ impl Node {
             };
             let granted = self.granted(context, session, granting).await?;
             let counters = &self.datasets.counters;
-            if let Some(failure) = granted.iter().find_map(|(made, _)| Some((made.failure()?, made.number))) {
-                let (message, current) = failure;
+            let failure = |(made, _): &(Made, Delivery)| {
+                Some(BatchFailure { message: made.failure()?, current: made.number, step: made.step })
+            };
+            if let Some(failure) = granted.iter().find_map(failure) {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
-                return Ok(NextOutcome::Failed(BatchFailure { message, current }));
+                return Ok(NextOutcome::Failed(failure));
             }
             let granted: Vec<_> = granted.into_iter().filter(|(made, _)| !made.is_rest()).collect();
             if !granted.is_empty() {
@@ -506,6 +530,7 @@ async fn wait_for(context: &CallContext, answer: Pending) -> Result<Outcome, Nod
 /// The bytes of granted batches; on an error the grants are given back.
 fn answer(granted: Vec<(Made, Delivery)>, options: NextOptions) -> Result<NextOutcome, NodeError> {
     let current = granted.first().map_or(0, |(made, _)| made.number);
+    let (step, cursor) = granted.last().map_or((None, None), |(made, _)| (made.step, made.cursor));
     let mut delivery = Delivery::default();
     let mut all = Vec::with_capacity(granted.len());
     for (made, one) in granted {
@@ -513,7 +538,7 @@ fn answer(granted: Vec<(Made, Delivery)>, options: NextOptions) -> Result<NextOu
         all.push(made);
     }
     let segments = made::encode(all, options.format)?;
-    Ok(NextOutcome::Batch(Batch { segments, current, delivery }))
+    Ok(NextOutcome::Batch(Batch { segments, current, delivery, step, cursor }))
 }
 
 /// What a call got hold of.

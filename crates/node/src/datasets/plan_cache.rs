@@ -4,6 +4,7 @@ use crate::datasets::file_finder::WantedFile;
 use crate::datasets::files::FileError;
 use crate::datasets::iterations::{Function, IterationOptions, Settings};
 use crate::datasets::runtime::DatasetRuntime;
+use crate::datasets::steps::Cursors;
 use crate::datasets::user_code::call;
 use crate::error::NodeError;
 use arrow::datatypes::Schema;
@@ -34,6 +35,8 @@ pub(crate) struct IterationPlan {
     collater: Option<Call>,
     preprocessors: Vec<Call>,
     work_hash: [u8; 32],
+    /// Where batches are steps.
+    cursors: Option<Cursors>,
 }
 
 /// A shardset's files, ready to be read.
@@ -167,6 +170,10 @@ impl IterationPlan {
             collater: options.collater.as_ref().map(call),
             preprocessors: calls(&options.preprocessors),
             work_hash: work_hash(&outline, options)?,
+            cursors: match options.selects() {
+                true => None,
+                false => Cursors::of(&outline, options.shares.as_ref()),
+            },
             outline,
             settings,
             uid_column,
@@ -225,6 +232,11 @@ impl IterationPlan {
         self.outline.definition.drop_last
     }
 
+    /// The cursors, where a batch is what a rank gets at a step.
+    pub(crate) fn cursors(&self) -> Option<&Cursors> {
+        self.cursors.as_ref()
+    }
+
     /// Whether samples are left out or sorted before they make a batch.
     pub(crate) fn selects(&self) -> bool {
         !self.filters.is_empty() || self.categorizer.is_some() || !self.joined.is_empty()
@@ -248,9 +260,9 @@ impl IterationPlan {
         self.collater.is_some() || !self.preprocessors.is_empty()
     }
 
-    /// Where a sample of the dataset is.
-    pub(crate) fn place(&self, index: u64) -> Option<Place> {
-        let (shard, row) = self.outline.rows.locate(index)?;
+    /// Where a sample is, by its number.
+    pub(crate) fn place(&self, number: u64) -> Option<Place> {
+        let (shard, row) = self.outline.rows.locate(self.outline.row_of(number)?)?;
         self.main.files.get(shard as usize)?.place(shard, row)
     }
 }

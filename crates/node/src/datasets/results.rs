@@ -1,6 +1,6 @@
 //! Batches that were asked for and not yet fetched: the answers to `POST …/next`, each under a key that nobody can guess.
 
-use crate::datasets::next::{Batch, BatchFailure, Delivery, NextOutcome};
+use crate::datasets::next::{Batch, BatchFailure, NextOutcome};
 use crate::error::NodeError;
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -24,12 +24,8 @@ struct Kept {
 }
 
 enum Stored {
-    Batch {
-        segments: Vec<Bytes>,
-        current: u64,
-        /// Gone with whoever fetches it first.
-        delivery: Option<Delivery>,
-    },
+    /// Its delivery goes with whoever fetches it first.
+    Batch(Batch),
     Failed(BatchFailure),
 }
 
@@ -37,9 +33,7 @@ impl Results {
     /// Keeps an outcome; the key to fetch it with, or `None` at the end.
     pub(crate) fn keep(&self, outcome: NextOutcome) -> Result<Option<String>, NodeError> {
         let result = match outcome {
-            NextOutcome::Batch(Batch { segments, current, delivery }) => {
-                Stored::Batch { segments, current, delivery: Some(delivery) }
-            }
+            NextOutcome::Batch(batch) => Stored::Batch(batch),
             NextOutcome::Failed(failure) => Stored::Failed(failure),
             NextOutcome::End => return Ok(None),
         };
@@ -61,11 +55,10 @@ impl Results {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.since.elapsed() < KEPT);
         Some(match &mut kept.get_mut(key)?.result {
-            Stored::Batch { segments, current, delivery } => NextOutcome::Batch(Batch {
-                segments: segments.clone(),
-                current: *current,
-                delivery: delivery.take().unwrap_or_default(),
-            }),
+            Stored::Batch(batch) => {
+                let delivery = std::mem::take(&mut batch.delivery);
+                NextOutcome::Batch(Batch { segments: batch.segments.clone(), delivery, ..*batch })
+            }
             Stored::Failed(failure) => NextOutcome::Failed(failure.clone()),
         })
     }
@@ -74,7 +67,7 @@ impl Results {
 impl Kept {
     fn bytes(&self) -> usize {
         match &self.result {
-            Stored::Batch { segments, .. } => segments.iter().map(Bytes::len).sum(),
+            Stored::Batch(batch) => batch.segments.iter().map(Bytes::len).sum(),
             Stored::Failed(failure) => failure.message.len(),
         }
     }

@@ -29,6 +29,7 @@ fn create(number: u64) -> GroupRequest {
         drop_last: false,
         order: Order::Sequential,
         replication_groups: None,
+        shares: None,
         filters: None,
         categorizer: None,
         collater: None,

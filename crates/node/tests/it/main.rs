@@ -2,6 +2,7 @@
 
 mod collections;
 mod datasets;
+mod fixed_steps;
 mod fixture;
 mod grants;
 mod groups;

@@ -118,7 +118,7 @@ pub(crate) async fn call(node: &Node, iteration: IterationId, rank: u32, arrow: 
     match node.next_batch(&context(), iteration, rank, options).await.expect("a batch or the end") {
         NextOutcome::End => (Got::End, Delivery::default()),
         NextOutcome::Failed(failure) => (Got::Failure(failure.message), Delivery::default()),
-        NextOutcome::Batch(Batch { segments, current, delivery }) => {
+        NextOutcome::Batch(Batch { segments, current, delivery, .. }) => {
             let whole = Bytes::from(segments.concat());
             let (indices, ids) = if arrow { read_arrow(&whole) } else { read_lavender(&whole) };
             (Got::Batch { indices, ids, current }, delivery)

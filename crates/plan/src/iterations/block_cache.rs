@@ -2,14 +2,14 @@
 //! some must shuffle a whole block to know one sample of it; the log's thread, all ranks of a group and whoever asks for
 //! progress share the result.
 
-use crate::order::{Block, EpochOrder, Order};
+use crate::order::{Block, EpochOrder};
 use lavandin_types::IterationId;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Samples of kept blocks whose order is a list, 4 bytes each.
-const LISTED_SAMPLES_MAX: u64 = 16 << 20;
+/// Bytes of kept blocks' lists of samples.
+const LIST_BYTES_MAX: u64 = 64 << 20;
 const BLOCKS_MAX: usize = 1024;
 /// Shard files of kept orders, up to 16 bytes each.
 const SHARDS_MAX: u64 = 4 << 20;
@@ -18,6 +18,8 @@ const ORDERS_MAX: usize = 256;
 #[derive(Debug)]
 pub(crate) struct BlockCache {
     blocks: Mutex<Lru<(IterationId, u32), Arc<Block>>>,
+    /// Of the order itself, where shares are fixed.
+    order_blocks: Mutex<Lru<(IterationId, u64), Arc<Block>>>,
     orders: Mutex<Lru<IterationId, Arc<EpochOrder>>>,
 }
 
@@ -41,7 +43,8 @@ struct Cached<V> {
 impl Default for BlockCache {
     fn default() -> Self {
         Self {
-            blocks: Mutex::new(Lru::new(BLOCKS_MAX, LISTED_SAMPLES_MAX)),
+            blocks: Mutex::new(Lru::new(BLOCKS_MAX, LIST_BYTES_MAX)),
+            order_blocks: Mutex::new(Lru::new(BLOCKS_MAX, LIST_BYTES_MAX)),
             orders: Mutex::new(Lru::new(ORDERS_MAX, SHARDS_MAX)),
         }
     }
@@ -52,10 +55,16 @@ impl BlockCache {
         lock(&self.blocks).get(&(iteration, number))
     }
 
-    pub(crate) fn keep_block(&self, iteration: IterationId, number: u32, order: &Order, block: &Arc<Block>) {
-        let is_list = matches!(order, Order::Lavender { shuffle: Some(_) });
-        let weight = if is_list { block.len() } else { 0 };
-        lock(&self.blocks).insert((iteration, number), Arc::clone(block), weight);
+    pub(crate) fn keep_block(&self, iteration: IterationId, number: u32, block: &Arc<Block>) {
+        lock(&self.blocks).insert((iteration, number), Arc::clone(block), block.list_bytes());
+    }
+
+    pub(crate) fn order_block(&self, iteration: IterationId, number: u64) -> Option<Arc<Block>> {
+        lock(&self.order_blocks).get(&(iteration, number))
+    }
+
+    pub(crate) fn keep_order_block(&self, iteration: IterationId, number: u64, block: &Arc<Block>) {
+        lock(&self.order_blocks).insert((iteration, number), Arc::clone(block), block.list_bytes());
     }
 
     pub(crate) fn order(&self, iteration: IterationId) -> Option<Arc<EpochOrder>> {

@@ -2,13 +2,13 @@
 //! them.
 //!
 //! ```text
-//! payload   = u8 version (2), varint count, rows tables (see `op`), varint count, iterations by id
+//! payload   = u8 version (3), varint count, rows tables (see `op`), varint count, iterations by id
 //! iteration = 20 bytes id, 20 bytes dataset, varint created_ms, varint rows table, varint blocks, definition, u8 closed, varint
 //!             next block, varint active_ms, varint completed, varint filtered, varint failed,
 //!             varint count, groups by ordinal, varint count, ranks
 //! group     = varint ordinal, set of blocks owned, varint samples of them, set of samples open, offsets of old ones,
 //!             varint samples settled, offsets failed, varint count, returned samples by index
-//! returned  = varint index, varint rank, varint block, varint offset, varint block length
+//! returned  = varint index, varint rank, varint batch number, varint block, varint offset, varint block length
 //! rank      = varint rank, varint next batch number, varint generation, varint samples taken, set of blocks wholly
 //!             taken, offsets taken of other blocks, option forgotten_ms, varint count, batches
 //! offsets   = varint count, for each block, ascending, varint block, set of offsets
@@ -16,7 +16,7 @@
 //! set       = a Roaring bitmap in its portable form, of 64 bits for samples, of 32 for the rest (see `sets`)
 //! option    = varint 0 for none, else the number plus 1
 //! ```
-//! Version 1, which is still read, has no owners.
+//! Versions 1 and 2, which are still read, have no numbers of returned batches, version 1 no owners either.
 
 use crate::ShardRows;
 use crate::iterations::batches::Batch;
@@ -42,7 +42,9 @@ use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
+/// The last version without numbers of returned batches.
+const WITHOUT_RETURNED_NUMBERS: u8 = 2;
 /// The last version without owners.
 const WITHOUT_OWNERS: u8 = 1;
 
@@ -71,7 +73,7 @@ impl Iterations {
     pub fn decode(limits: IterationLimits, mut bytes: &[u8]) -> Option<Self> {
         let rest = &mut bytes;
         let version = read_u8(rest)?;
-        if version != VERSION && version != WITHOUT_OWNERS {
+        if ![WITHOUT_OWNERS, WITHOUT_RETURNED_NUMBERS, VERSION].contains(&version) {
             return None;
         }
         let tables = (0..read_count(rest)?).map(|_| decode_rows(rest)).collect::<Option<Vec<_>>>()?;
@@ -110,9 +112,9 @@ fn encode_entry(entry: &Entry, table: u64, out: &mut Vec<u8>) {
         write_varint(out, group.settled);
         encode_offsets(&group.failed, out);
         write_varint(out, group.returned.len() as u64);
-        for (index, Returned { rank, place, length }) in &group.returned {
+        for (index, Returned { rank, number, place, length }) in &group.returned {
             let numbers =
-                [*index, u64::from(*rank), u64::from(place.block), u64::from(place.offset), *length];
+                [*index, u64::from(*rank), *number, u64::from(place.block), u64::from(place.offset), *length];
             numbers.into_iter().for_each(|number| write_varint(out, number));
         }
     }
@@ -161,18 +163,18 @@ fn decode_entry(
     let (closed, next_block, active_ms) = (read_bool(rest)?, read_varint_u32(rest)?, read_varint(rest)?);
     let counters =
         Counters { completed: read_varint(rest)?, filtered: read_varint(rest)?, failed: read_varint(rest)? };
-    let groups = decode_ascending(rest, decode_group)?;
+    let groups = decode_ascending(rest, |rest| decode_group(version, rest))?;
     let ranks = decode_ascending(rest, |rest| decode_rank(version, rest))?;
     let state = State { next_block, groups, ranks, counters, active_ms, closed, dropped: false };
     let (definition, cache) = (Arc::new(definition), Arc::clone(cache));
-    let outline = Outline { id, dataset, created_ms, rows, definition, blocks, cache };
+    let outline = Outline::assemble((id, dataset, created_ms), rows, definition, blocks, cache)?;
     is_balanced(&outline, &state).then(|| Entry::new(outline, state))
 }
 
 /// Whether the numbers fit each other, as far as that can be told without making blocks ready: no sample counts twice.
 fn is_balanced(outline: &Outline, state: &State) -> bool {
     let State { next_block, groups, ranks, counters, closed, .. } = state;
-    let total = outline.rows.total();
+    let (total, end) = (outline.samples(), outline.numbers_end());
     if *closed {
         // Only numbers are left.
         return *next_block == outline.blocks && groups.is_empty() && counters.settled() <= total;
@@ -181,7 +183,7 @@ fn is_balanced(outline: &Outline, state: &State) -> bool {
     let (mut samples, mut settled, mut failed) = (0_u64, 0_u64, 0_u64);
     for (ordinal, group) in groups {
         let is_back = |(index, back): (&u64, &Returned)| {
-            *index < total
+            *index < end
                 && !group.open.contains(*index)
                 && group.owned.contains(back.place.block)
                 && u64::from(back.place.offset) < back.length
@@ -192,7 +194,7 @@ fn is_balanced(outline: &Outline, state: &State) -> bool {
             return false;
         }
         failed = failed.saturating_add(group.failed.values().map(RoaringBitmap::len).sum());
-        let is_open = |index: u64| index < total;
+        let is_open = |index: u64| index < end;
         let taken = group.settled.saturating_add(group.open.len());
         if taken > group.samples || !owned.is_disjoint(&group.owned) || !group.open.max().is_none_or(is_open)
         {
@@ -216,7 +218,7 @@ fn is_balanced(outline: &Outline, state: &State) -> bool {
         && ranks.iter().all(fits)
 }
 
-fn decode_group(rest: &mut &[u8]) -> Option<Group> {
+fn decode_group(version: u8, rest: &mut &[u8]) -> Option<Group> {
     let owned = read_set(rest)?;
     let (samples, open) = (read_varint(rest)?, read_set_64(rest)?);
     let (old, settled) = (decode_ascending(rest, read_set)?, read_varint(rest)?);
@@ -224,12 +226,13 @@ fn decode_group(rest: &mut &[u8]) -> Option<Group> {
     let mut returned = BTreeMap::new();
     for _ in 0..read_count(rest)? {
         let (index, rank) = (read_varint(rest)?, read_varint_u32(rest)?);
+        let number = if version == VERSION { read_varint(rest)? } else { 0 };
         let place = Place { block: read_varint_u32(rest)?, offset: read_varint_u32(rest)? };
         let length = read_varint(rest)?;
         if returned.last_key_value().is_some_and(|(last, _)| *last >= index) {
             return None;
         }
-        returned.insert(index, Returned { rank, place, length });
+        returned.insert(index, Returned { rank, number, place, length });
     }
     Some(Group { owned, samples, open, old, settled, failed, returned })
 }

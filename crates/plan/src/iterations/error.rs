@@ -84,6 +84,10 @@ impl fmt::Display for Contested {
 }
 
 impl Rejection {
+    pub(crate) const TOO_MANY_BLOCKS: Self = Self::Invalid("the order has more than 4,294,967,295 blocks");
+    pub(crate) const TOO_MANY_LANE_BLOCKS: Self =
+        Self::Invalid("fixed shares take more than 16,777,216 blocks here; larger batches take fewer");
+
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownIteration(_) => ErrorCode::NotFound,

@@ -152,7 +152,8 @@ pub(crate) fn give_back(entry: &Entry, rank: u32, number: u64) -> u64 {
         if elsewhere || group.remove_open(index) {
             returned += 1;
             if !elsewhere && group.returned.len() < RETURNED_MAX {
-                group.returned.insert(index, Returned { rank, place, length: block.len() });
+                let length = block.len();
+                group.returned.insert(index, Returned { rank, number, place, length });
             }
             if let Some(rank) = state.ranks.get_mut(&rank) {
                 rank.put_back(place.block, &RoaringBitmap::from([place.offset]), block.len());

@@ -4,6 +4,10 @@
 pub(crate) const BLOCK_SAMPLES_MAX: u64 = u32::MAX as u64;
 /// Shard files of a dataset.
 pub(crate) const SHARDS_MAX: u32 = 1 << 24;
+/// Blocks of an iteration with fixed shares: all are given out at its creation.
+pub(crate) const LANE_BLOCKS_MAX: u32 = 1 << 24;
+/// Lanes of such an iteration, whatever the limit of ranks.
+pub(crate) const LANES_MAX: u32 = 1 << 16;
 /// Bytes of a definition.
 pub(crate) const DEFINITION_BYTES_MAX: usize = 1 << 20;
 

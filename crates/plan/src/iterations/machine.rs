@@ -163,7 +163,7 @@ impl Iterations {
             Op::Return { rank, number, .. } => grant::give_back(&entry, rank, number),
             Op::Complete { indices, .. } => {
                 let mut state = entry.state();
-                let completed = state.complete(&indices);
+                let completed = state.complete(&entry, &indices);
                 state.close_if_ended(&entry);
                 completed
             }
@@ -177,10 +177,13 @@ impl Iterations {
         let rows = self.share_rows(dataset, rows);
         given_up.iter().for_each(|id| self.remove(*id));
         // `prepare` has checked both.
-        let blocks = definition.order.blocks(&rows).try_into().unwrap_or(u32::MAX);
+        let blocks = definition.blocks(&rows).unwrap_or(u32::MAX);
         let (definition, cache) = (Arc::new(definition), Arc::clone(&self.cache));
-        let outline = Outline { id, dataset, created_ms: now_ms, rows, definition, blocks, cache };
-        let entry = Entry::new(outline, State { active_ms: now_ms, ..State::default() });
+        let Some(outline) = Outline::assemble((id, dataset, now_ms), rows, definition, blocks, cache) else {
+            return Outcome::Count(0);
+        };
+        let state = State { active_ms: now_ms, ..State::begin(&outline) };
+        let entry = Entry::new(outline, state);
         entry.state().join(rank);
         self.write().entry(id).or_insert_with(|| Arc::new(entry));
         Outcome::Iteration { id, joined: false }

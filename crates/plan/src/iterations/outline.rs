@@ -10,8 +10,13 @@ use crate::ShardRows;
 use crate::iterations::block_cache::BlockCache;
 use crate::iterations::bytes::{read_array, read_varint, read_varint_u32, write_varint};
 use crate::iterations::definition::Definition;
+use crate::iterations::error::Rejection;
+use crate::iterations::lane_blocks::LaneBlocks;
 use crate::iterations::op::{decode_rows, encode_rows, read_id};
+use crate::iterations::places::Place;
+use crate::iterations::walk::Sample;
 use crate::order::{Block, EpochOrder};
+use crate::steps::Steps;
 use lavandin_types::{DatasetId, IterationId};
 use std::sync::Arc;
 
@@ -35,8 +40,10 @@ pub struct Outline {
     /// Of the main shardset, as of the manifest that the definition names.
     pub rows: ShardRows,
     pub definition: Arc<Definition>,
-    /// Blocks of the order.
+    /// Blocks of the order, or of all lanes.
     pub(crate) blocks: u32,
+    /// Where shares are fixed.
+    pub(crate) lanes: Option<LaneBlocks>,
     pub(crate) cache: Arc<BlockCache>,
 }
 
@@ -52,10 +59,77 @@ impl PartialEq for Outline {
 
 impl Outline {
     /// Of what is walked without being an iteration of any group. `rows` are of the main shardset.
-    pub fn new(id: IterationId, dataset: DatasetId, rows: ShardRows, definition: Definition) -> Self {
-        let blocks = definition.order.blocks(&rows).try_into().unwrap_or(u32::MAX);
-        let (definition, cache) = (Arc::new(definition), Arc::default());
-        Self { id, dataset, created_ms: 0, rows, definition, blocks, cache }
+    pub fn new(
+        id: IterationId,
+        dataset: DatasetId,
+        rows: ShardRows,
+        definition: Definition,
+    ) -> Result<Self, Rejection> {
+        let blocks = definition.blocks(&rows)?;
+        Self::assemble((id, dataset, 0), rows, Arc::new(definition), blocks, Arc::default())
+            .ok_or(Rejection::TOO_MANY_BLOCKS)
+    }
+
+    /// `None` if the blocks are not those of the definition's shares.
+    pub(crate) fn assemble(
+        (id, dataset, created_ms): (IterationId, DatasetId, u64),
+        rows: ShardRows,
+        definition: Arc<Definition>,
+        blocks: u32,
+        cache: Arc<BlockCache>,
+    ) -> Option<Self> {
+        let lanes = match definition.lane_blocks(rows.total()) {
+            Some(lanes) => Some(lanes.filter(|lanes| lanes.count() == blocks)?),
+            None => None,
+        };
+        Some(Self { id, dataset, created_ms, rows, definition, blocks, lanes, cache })
+    }
+
+    /// The steps that all ranks go, where shares are fixed.
+    pub fn steps(&self) -> Option<&Steps> {
+        self.lanes.as_ref().map(LaneBlocks::steps)
+    }
+
+    /// The samples that are to be handed out, repeated ones included.
+    pub(crate) fn samples(&self) -> u64 {
+        self.steps().map_or_else(|| self.rows.total(), Steps::samples)
+    }
+
+    /// The end of the samples' numbers.
+    pub(crate) fn numbers_end(&self) -> u64 {
+        self.rows.total().saturating_add(self.steps().map_or(0, Steps::repeated))
+    }
+
+    /// The step of a place of some block.
+    pub fn step_at(&self, place: Place) -> Option<u64> {
+        let lanes = self.lanes.as_ref().filter(|_| place.block < self.blocks)?;
+        Some(lanes.step_at(place))
+    }
+
+    /// What a rank gets at a step; empty beyond the last one. `None` without fixed shares, and for unknown ranks.
+    pub fn samples_at(&self, rank: u32, step: u64) -> Option<Vec<Sample>> {
+        let (lanes, lane) = (self.lanes.as_ref()?, self.definition.group_of(rank)?);
+        let Some((number, offsets)) = lanes.block_at(lane, step) else { return Some(Vec::new()) };
+        let block = self.block(number)?;
+        let sample = |offset: u64| Sample {
+            place: Place { block: number, offset: offset as u32 },
+            index: block.index(offset),
+        };
+        Some(offsets.map(sample).collect())
+    }
+
+    /// The sample of the dataset that a sample's number stands for: itself, unless it repeats one.
+    pub fn row_of(&self, number: u64) -> Option<u64> {
+        let total = self.rows.total();
+        if number < total {
+            return Some(number);
+        }
+        if number >= self.numbers_end() {
+            return None;
+        }
+        let order = self.order()?;
+        let (block, inside) = order.block_at(number % total)?;
+        Some(self.order_block(&order, block).index(inside))
     }
 
     pub fn info(&self) -> IterationInfo {
@@ -74,7 +148,7 @@ impl Outline {
             return Some(block);
         }
         let block = self.make_block(number)?;
-        self.cache.keep_block(self.id, number, &self.definition.order, &block);
+        self.cache.keep_block(self.id, number, &block);
         Some(block)
     }
 
@@ -84,7 +158,39 @@ impl Outline {
     }
 
     fn make_block(&self, number: u32) -> Option<Arc<Block>> {
-        (number < self.blocks).then(|| Some(Arc::new(self.order()?.block(u64::from(number)))))?
+        if number >= self.blocks {
+            return None;
+        }
+        let order = self.order()?;
+        let block = match &self.lanes {
+            None => order.block(u64::from(number)),
+            Some(lanes) => self.lane_block(lanes, &order, number),
+        };
+        Some(Arc::new(block))
+    }
+
+    fn lane_block(&self, lanes: &LaneBlocks, order: &EpochOrder, number: u32) -> Block {
+        let mut held: Option<(u64, Arc<Block>)> = None;
+        let sample = |place: u64| {
+            // What is beyond the last place repeats a sample, under a number of its own.
+            let Some((number, inside)) = order.block_at(place) else { return place };
+            let (_, block) = match held.take() {
+                Some((known, block)) if known == number => held.insert((number, block)),
+                _ => held.insert((number, self.order_block(order, number))),
+            };
+            block.index(inside)
+        };
+        Block::listed(lanes.places(number).map(sample).collect())
+    }
+
+    /// A block of the order itself.
+    fn order_block(&self, order: &EpochOrder, number: u64) -> Arc<Block> {
+        if let Some(block) = self.cache.order_block(self.id, number) {
+            return block;
+        }
+        let block = Arc::new(order.block(number));
+        self.cache.keep_order_block(self.id, number, &block);
+        block
     }
 
     /// The order, ready for use. `None` if there is none over these rows, which was refused at creation.
@@ -110,8 +216,8 @@ impl Outline {
         let (id, dataset, created_ms) = decode_head(rest)?;
         let (rows, blocks) = (decode_rows(rest)?, read_varint_u32(rest)?);
         let definition = Arc::new(Definition::decode(rest)?);
-        let cache = Arc::default();
-        rest.is_empty().then_some(Self { id, dataset, created_ms, rows, definition, blocks, cache })
+        let outline = Self::assemble((id, dataset, created_ms), rows, definition, blocks, Arc::default())?;
+        rest.is_empty().then_some(outline)
     }
 }
 

@@ -70,23 +70,15 @@ impl Iterations {
         if rows.shards() > SHARDS_MAX {
             return Err(Rejection::Invalid("the dataset has more than 16,777,216 shard files"));
         }
-        let order = definition.order.prepare(&rows)?;
-        let blocks = u32::try_from(order.blocks());
-        let blocks =
-            blocks.map_err(|_| Rejection::Invalid("the order has more than 4,294,967,295 blocks"))?;
+        let blocks = definition.blocks(&rows)?;
         let rows = self.share_rows(dataset, rows);
         let given_up = self.make_room(now_ms)?;
         self.pending.gone.extend(&given_up);
-        let outline = Outline {
-            id,
-            dataset,
-            created_ms: now_ms,
-            rows: rows.clone(),
-            definition: Arc::new(definition.clone()),
-            blocks,
-            cache: Arc::clone(&self.cache),
-        };
-        let entry = Entry::new(outline, State::default());
+        let (fixed, cache) = (Arc::new(definition.clone()), Arc::clone(&self.cache));
+        let outline = Outline::assemble((id, dataset, now_ms), rows.clone(), fixed, blocks, cache);
+        let outline = outline.ok_or(Rejection::TOO_MANY_BLOCKS)?;
+        let state = State::begin(&outline);
+        let entry = Entry::new(outline, state);
         self.pending.created.insert(id, Arc::new(entry));
         self.pending.of_mut(id).rank_mut(join.rank);
         let created = Created { id, dataset, now_ms, rank: join.rank, given_up, rows, definition };

@@ -12,7 +12,8 @@ pub const IN_PROGRESS_LISTED_MAX: usize = 10_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Samples of the main shardset, filtered ones included.
+    /// Samples of the main shardset, filtered ones included; with fixed shares those that the ranks get, repeated ones
+    /// included.
     pub total: u64,
     /// Samples that some rank has taken: completed, filtered, failed, in progress.
     pub current: u64,
@@ -56,7 +57,7 @@ impl Entry {
         let state = self.state();
         let (counters, in_progress) = (state.counters, state.in_progress());
         Progress {
-            total: self.rows.total(),
+            total: self.samples(),
             current: counters.settled().saturating_add(in_progress),
             completed: counters.completed,
             filtered: counters.filtered,

@@ -5,6 +5,7 @@
 //! what completions name; what ranks have taken is kept by place, because that is how they walk.
 
 use crate::iterations::entry::Entry;
+use crate::iterations::outline::Outline;
 use crate::iterations::places::{Place, Run};
 use crate::iterations::rank::Rank;
 use roaring::{RoaringBitmap, RoaringTreemap};
@@ -34,6 +35,8 @@ pub(crate) struct Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Returned {
     pub rank: u32,
+    /// Of the batch that it was in.
+    pub number: u64,
     pub place: Place,
     /// Samples of its block.
     pub length: u64,
@@ -73,6 +76,19 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// Of a new iteration. Where shares are fixed, all blocks are given out.
+    pub(crate) fn begin(outline: &Outline) -> Self {
+        let mut state = Self::default();
+        let Some(lanes) = outline.lanes.as_ref().filter(|lanes| lanes.count() > 0) else { return state };
+        state.next_block = lanes.count();
+        for lane in 0..lanes.steps().layout().lanes.get() {
+            let group = state.groups.entry(lane).or_default();
+            group.owned.insert_range(lanes.of_lane(lane));
+            group.samples = lanes.steps().samples_of(lane, 0..u64::MAX);
+        }
+        state
+    }
+
     /// A rank asks for the iteration.
     pub(crate) fn join(&mut self, rank: u32) {
         self.ranks.entry(rank).or_insert_with(Rank::new);
@@ -124,7 +140,8 @@ impl State {
     }
 
     /// Settles samples as done; how many were in progress.
-    pub(crate) fn complete(&mut self, indices: &[u64]) -> u64 {
+    pub(crate) fn complete(&mut self, outline: &Outline, indices: &[u64]) -> u64 {
+        let whole_batches = outline.lanes.is_some();
         let mut done = 0;
         // Mostly they are all of one rank's batch.
         let mut last = None;
@@ -137,21 +154,27 @@ impl State {
                 done += 1;
                 last = hit;
             } else {
-                done += u64::from(self.complete_returned(*index));
+                done += u64::from(self.complete_returned(*index, whole_batches));
             }
         }
         self.counters.completed = self.counters.completed.saturating_add(done);
         done
     }
 
-    /// Settles a sample that was returned: the rank that it was returned from had it after all.
-    fn complete_returned(&mut self, index: u64) -> bool {
-        let find = |group: &mut Group| group.returned.remove(&index).inspect(|_| group.settle_one());
-        let Some(Returned { rank, place, length }) = self.groups.values_mut().find_map(find) else {
-            return false;
+    /// Settles a sample that was returned: the rank that it was returned from had it after all. It had the whole batch
+    /// then; where the sequence of batches is fixed the others of it are in progress again, so that none comes in part.
+    fn complete_returned(&mut self, index: u64, whole_batches: bool) -> bool {
+        let find = |group: &mut Group| {
+            let returned = group.returned.remove(&index)?;
+            group.settle_one();
+            let others = if whole_batches { group.reopen(returned) } else { Vec::new() };
+            Some((returned, others))
         };
-        if let Some(rank) = self.ranks.get_mut(&rank) {
-            rank.take(Run { block: place.block, start: place.offset, length: 1 }, length);
+        let Some((returned, others)) = self.groups.values_mut().find_map(find) else { return false };
+        if let Some(rank) = self.ranks.get_mut(&returned.rank) {
+            for Returned { place, length, .. } in others.into_iter().chain([returned]) {
+                rank.take(Run { block: place.block, start: place.offset, length: 1 }, length);
+            }
             rank.generation = rank.generation.saturating_add(1);
         }
         true
@@ -194,6 +217,21 @@ impl Group {
             self.settle_one();
         }
         was_open
+    }
+
+    /// Has all that was returned with a sample in progress again.
+    fn reopen(&mut self, with: Returned) -> Vec<Returned> {
+        let is_with = |other: &Returned| (other.rank, other.number) == (with.rank, with.number);
+        let mut reopened = Vec::new();
+        self.returned.retain(|index, returned| {
+            if is_with(returned) {
+                self.open.insert(*index);
+                self.old.entry(returned.place.block).or_default().insert(returned.place.offset);
+                reopened.push(*returned);
+            }
+            !is_with(returned)
+        });
+        reopened
     }
 
     pub(crate) fn settle_one(&mut self) {

@@ -4,6 +4,7 @@
 
 mod carry_over;
 mod damage;
+mod fixed_shares;
 pub(crate) mod fixture;
 mod joins;
 mod model;

@@ -25,6 +25,8 @@ enum Source {
     Window { permutation: Permutation, first: u64, span: Arc<Span> },
     /// The places of a span, as listed.
     Listed { places: Arc<[u32]>, span: Arc<Span> },
+    /// Samples by their numbers.
+    Numbers(Arc<[u64]>),
 }
 
 impl Block {
@@ -60,6 +62,20 @@ impl Block {
         Self { len: span.total(), source: Source::Listed { places: places.into(), span: Arc::new(span) } }
     }
 
+    /// Samples by their numbers.
+    pub(crate) fn listed(numbers: Arc<[u64]>) -> Self {
+        Self { len: numbers.len() as u64, source: Source::Numbers(numbers) }
+    }
+
+    /// The memory of its list of samples.
+    pub(crate) fn list_bytes(&self) -> u64 {
+        match &self.source {
+            Source::Run { .. } | Source::Everything { .. } | Source::Window { .. } => 0,
+            Source::Listed { .. } => self.len.saturating_mul(4),
+            Source::Numbers(_) => self.len.saturating_mul(8),
+        }
+    }
+
     /// The number of samples.
     pub fn len(&self) -> u64 {
         self.len
@@ -78,6 +94,7 @@ impl Block {
             Source::Everything { permutation, first } => permutation.at(first + place),
             Source::Window { permutation, first, span } => span.at(permutation.at(first + place)),
             Source::Listed { places, span } => span.at(places[place as usize].into()),
+            Source::Numbers(numbers) => numbers[place as usize],
         }
     }
 
@@ -90,7 +107,7 @@ impl Block {
     pub fn shards(&self) -> Option<Vec<u32>> {
         match &self.source {
             Source::Run { shards, .. } => Some(shards.clone().collect()),
-            Source::Everything { .. } => None,
+            Source::Everything { .. } | Source::Numbers(_) => None,
             Source::Window { span, .. } | Source::Listed { span, .. } => Some(span.shards.clone()),
         }
     }

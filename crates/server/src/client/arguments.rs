@@ -102,6 +102,14 @@ fn iterations() -> Command {
                     .value_parser(clap::value_parser!(i64))
                     .allow_negative_numbers(true),
             )
+            .arg(
+                option(
+                    "step",
+                    "NUMBER",
+                    "Of mode static: the batch of this step, even if it was fetched before",
+                )
+                .value_parser(clap::value_parser!(u64)),
+            )
     };
     let list = Command::new("list")
         .about("Print iterations, one a line, the newest first")
@@ -120,6 +128,10 @@ fn iterations() -> Command {
         fetching("async-next", "Ask for the next batch and print the key to fetch it with"),
         of_one("async-result", "Fetch a batch that was asked for and print it").arg(key),
         of_one("complete-index", "Tell that a sample has been used").arg(index),
+        of_one("cursor", "Print where an epoch of mode static goes on after some steps").arg(
+            option("steps", "NUMBER", "Steps of the iteration that are done [default: 0]")
+                .value_parser(clap::value_parser!(u64)),
+        ),
         of_one("pushback", "Give back all samples that were fetched and are not completed"),
         of_one("get-progress", "Print how far an iteration is"),
     ])

@@ -35,6 +35,10 @@ pub(super) fn run(client: &Blocking, flags: &ArgMatches) -> Result<()> {
             client.run(async |client| client.complete_index(id, index).await).map_err(explained)?;
             output::object(&())
         }
+        "cursor" => {
+            let steps = flags.get_one::<u64>("steps").copied().unwrap_or_default();
+            output::object(&client.run(async |client| client.cursor(id, steps).await).map_err(explained)?)
+        }
         "pushback" => {
             client.run(async |client| client.pushback(id).await).map_err(explained)?;
             output::object(&())
@@ -61,5 +65,6 @@ fn fetching(flags: &ArgMatches) -> NextOptions {
         rank: number("rank"),
         no_cache: flags.get_flag("no-cache"),
         max_retry_count: number("max-retry-count"),
+        step: flags.get_one::<u64>("step").copied(),
     }
 }

@@ -17,6 +17,8 @@ const DRAINED_MAX: u64 = 64 << 20;
 
 /// How long a refused body may pause before the refusal is sent all the same.
 const DRAIN_PAUSE: Duration = Duration::from_millis(500);
+/// How long all of it may take.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
 
 /// A share of the memory for bodies, given back when dropped.
 pub(super) struct Share {
@@ -104,7 +106,11 @@ async fn next_piece(body: &mut Body) -> Result<Option<Bytes>, ApiError> {
 }
 
 /// Reads a body that nobody wants, so that its sender reads the reply instead of failing to send.
-pub(super) async fn drain(mut body: Body) {
+pub(super) async fn drain(body: Body) {
+    let _out_of_time = tokio::time::timeout(DRAIN_MAX, drain_all(body)).await;
+}
+
+async fn drain_all(mut body: Body) {
     let mut left = DRAINED_MAX;
     while let Ok(Ok(Some(piece))) = tokio::time::timeout(DRAIN_PAUSE, next_piece(&mut body)).await {
         left = left.saturating_sub(piece.len() as u64);

@@ -4,7 +4,7 @@ use crate::app::App;
 use crate::http::ApiError;
 use crate::http::body::{self, Share};
 use crate::routes::Route;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::http::request::Parts;
 use axum::http::{HeaderName, HeaderValue, Response, header};
 use bytes::Bytes;
@@ -13,13 +13,33 @@ use lavandin_types::{ErrorCode, RequestId};
 use lavandin_wire::{ReplyWriter, request};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 255;
 /// Larger bodies are parsed away from the threads that serve connections: about 0.3 ms of work.
 const PARSED_IN_PLACE_MAX: usize = 256 << 10;
+
+/// The body until somebody reads it; also the caller of a handler has it, to drain what the handler left.
+/// In a lock only because a body cannot be shared between threads and a call is.
+#[derive(Clone)]
+pub(super) struct Unread(Arc<Mutex<Option<Body>>>);
+
+impl Unread {
+    fn take(&self) -> Option<Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reads and forgets what is left of the body.
+    pub(super) async fn drain(&self) {
+        if let Some(body) = self.take()
+            && !body.is_end_stream()
+        {
+            body::drain(body).await;
+        }
+    }
+}
 
 /// One request on its way through a handler.
 pub(crate) struct Call {
@@ -30,8 +50,7 @@ pub(crate) struct Call {
     pub(crate) started: Instant,
     pub(crate) deadline: Instant,
     reading: Reading,
-    /// In a lock only because a body cannot be shared between threads and a call is.
-    body: Mutex<Option<Body>>,
+    body: Unread,
     /// Held until the handler is done with the body.
     share: Option<Share>,
 }
@@ -46,7 +65,7 @@ impl Call {
     ) -> Self {
         let deadline = started + app.config.request_timeout;
         let (parts, body) = request.into_parts();
-        let body = Mutex::new(Some(body));
+        let body = Unread(Arc::new(Mutex::new(Some(body))));
         Self { app, route, parts, request_id, started, deadline, reading, body, share: None }
     }
 
@@ -80,7 +99,7 @@ impl Call {
 
     /// Reads a JSON body.
     pub(crate) async fn json<T: request::Body + Send + 'static>(&mut self) -> Result<T, ApiError> {
-        self.expect_type("application/json").await?;
+        self.expect_type("application/json")?;
         let limit = self.app.config.json_bytes_max;
         let body = self.read(limit).await?;
         if body.len() <= PARSED_IN_PLACE_MAX {
@@ -96,7 +115,7 @@ impl Call {
 
     /// The same of a body that is to be short.
     pub(crate) async fn json_bytes_within(&mut self, limit: u64) -> Result<Bytes, ApiError> {
-        self.expect_type("application/json").await?;
+        self.expect_type("application/json")?;
         self.read(limit).await
     }
 
@@ -109,17 +128,17 @@ impl Call {
 
     /// Reads a binary body.
     pub(crate) async fn bytes(&mut self) -> Result<Bytes, ApiError> {
-        self.expect_type("application/octet-stream").await?;
+        self.expect_type("application/octet-stream")?;
         let limit = self.app.config.payload_bytes_max;
         self.read(limit).await
     }
 
-    fn take_body(&mut self) -> Option<Body> {
-        self.body.get_mut().ok()?.take()
+    pub(super) fn unread(&self) -> Unread {
+        self.body.clone()
     }
 
     async fn read(&mut self, limit: u64) -> Result<Bytes, ApiError> {
-        let Some(body) = self.take_body() else {
+        let Some(body) = self.body.take() else {
             return Err(ApiError::new(ErrorCode::Internal, "the body was read twice"));
         };
         let announced = self.parts.headers.get(header::CONTENT_LENGTH);
@@ -129,24 +148,15 @@ impl Call {
         Ok(bytes)
     }
 
-    /// Reads and forgets the body.
-    pub(crate) async fn drain(&mut self) {
-        if let Some(body) = self.take_body() {
-            body::drain(body).await;
-        }
-    }
-
     /// No content type at all is fine; another one is a mistake worth telling.
-    async fn expect_type(&mut self, expected: &str) -> Result<(), ApiError> {
+    fn expect_type(&self, expected: &str) -> Result<(), ApiError> {
         let Some(found) = self.parts.headers.get(header::CONTENT_TYPE) else { return Ok(()) };
         let text = found.to_str().unwrap_or("");
         let essence = text.split(';').next().unwrap_or("").trim();
         if essence.is_empty() || essence.eq_ignore_ascii_case(expected) {
             return Ok(());
         }
-        let error = ApiError::invalid(format!("the content type is {text:?}, expected {expected}"));
-        self.drain().await;
-        Err(error)
+        Err(ApiError::invalid(format!("the content type is {text:?}, expected {expected}")))
     }
 
     /// Refuses a number of results above the limit.

@@ -33,7 +33,9 @@ pub(crate) async fn serve(app: Arc<App>, route: &'static Route, request: Request
             let named = (request_id.clone(), started);
             let call = Call::new(Arc::clone(&app), route, named, reading.clone(), request);
             let deadline = tokio::time::Instant::from_std(call.deadline);
+            let unread = call.unread();
             let outcome = tokio::time::timeout_at(deadline, (route.handler)(call)).await;
+            unread.drain().await;
             let mut outcome = outcome.unwrap_or_else(|_| Err(out_of_time(&app)));
             if let Ok(response) = &mut outcome {
                 reading::tell(&reading, response);

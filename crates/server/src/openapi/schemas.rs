@@ -250,6 +250,25 @@ fn of_results() -> Value {
             "type": "array", "minItems": 3, "maxItems": 3,
             "items": {"type": "array", "items": {}},
         },
+        "Rank": {
+            "description": "A rank of an iteration whose batches a node makes.",
+            "type": "object",
+            "properties": {
+                "iteration": {"type": "string"},
+                "dataset": {"type": "string"},
+                "rank": {"type": "integer"},
+                "ready": {"type": "integer", "description": "Batches that are made and not asked for yet"},
+                "in_work": {"type": "integer", "description": "Batches that user code works on"},
+                "batches_per_second": {
+                    "type": "number",
+                    "description": "Handed out lately; 0 when there were none for a while",
+                },
+                "why_waiting": {
+                    "type": "string", "nullable": true,
+                    "description": "One sentence, where no batch is on its way to a client",
+                },
+            },
+        },
         "Row": {
             "description": "A record's fields and its id; only the id where ids were asked for.",
             "oneOf": [

@@ -53,8 +53,7 @@ later! {
     environment: "settings at run time (set them by flag, variable or file)",
 }
 
-async fn later(mut call: Call, feature: &str) -> Result<Response<Body>, ApiError> {
-    call.drain().await;
+async fn later(call: Call, feature: &str) -> Result<Response<Body>, ApiError> {
     let path = call.route.path;
     Err(ApiError::not_implemented(&format!("{path}: {feature}")))
 }

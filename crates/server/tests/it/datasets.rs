@@ -73,14 +73,9 @@ fn a_node_alone_has_no_cluster() {
 fn what_is_not_there_yet_is_told() {
     let server = Server::start();
     let dataset = server.post("/datasets/", &json!({"name": "d", "uid_column_name": "id"})).json();
-    for (field, value, words) in
-        [("mode", "static", "mode static"), ("cursor", "lvc1-", "mode static"), ("where", "n > 1", "where")]
-    {
-        let mut body = json!({"dataset_id": dataset["id"]});
-        body[field] = json!(value);
-        let text = detail(&server.post("/iterations/", &body), 501, "not_implemented");
-        assert!(text.as_str().unwrap().contains(words), "{text}");
-    }
+    let body = json!({"dataset_id": dataset["id"], "where": "n > 1"});
+    let text = detail(&server.post("/iterations/", &body), 501, "not_implemented");
+    assert!(text.as_str().unwrap().contains("where"), "{text}");
 }
 
 #[test]

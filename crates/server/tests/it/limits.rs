@@ -143,3 +143,19 @@ fn a_body_that_ends_early_is_refused() {
     }
     assert_eq!(server.get("/list_databases").params()["databases"], json!([]));
 }
+
+#[test]
+fn a_body_that_nobody_wants_does_not_hide_the_reply() {
+    let server = Server::start();
+    let body = vec![b' '; 8 << 20];
+    for (method, path, status) in [
+        ("GET", "/list_databases", 200),
+        ("GET", "/iterations/", 200),
+        ("GET", "/iterations/none", 404),
+        ("POST", "/cluster/sync", 410),
+        ("POST", "/create_database", 400),
+    ] {
+        let reply = server.send(method, path, &[("content-type", "text/plain")], &body);
+        assert_eq!(reply.status, status, "{method} {path}");
+    }
+}

@@ -190,7 +190,7 @@ pub(crate) fn send(address: &str, method: &str, path: &str, headers: &[(&str, &s
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    if method != "GET" {
+    if method != "GET" || !body.is_empty() {
         head.push_str(&format!("content-length: {}\r\n", body.len()));
     }
     stream.write_all(format!("{head}\r\n").as_bytes()).unwrap();

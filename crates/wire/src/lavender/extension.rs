@@ -12,6 +12,7 @@
 //! | | `where` | a condition in the grammar of the vector side's filters |
 //! | | `cursor` | of `static`: where to begin, as an earlier iteration told it |
 //! | `GET …/next` | `batches` | how many batches the reply may hold (Arrow streams only) |
+//! | | `step` | of `static`: which step's batch, again if the rank got it before |
 
 use crate::lavender::check::{Field, Fields};
 use crate::lavender::invalid::Faults;

@@ -71,6 +71,7 @@ pub struct NextQuery {
     pub max_retry_count: i64,
     /// Ours; see [`crate::lavender::extension`].
     pub batches: Option<u32>,
+    pub step: Option<u64>,
     /// Sent by clients that were never published and speak another dialect.
     pub seq: Option<i64>,
 }
@@ -82,8 +83,21 @@ impl NextQuery {
             no_cache: fields.optional("no_cache").unwrap_or(false),
             max_retry_count: fields.optional("max_retry_count").unwrap_or(0),
             batches: fields.optional("batches"),
+            step: fields.optional("step"),
             seq: fields.optional("seq"),
         })
+    }
+}
+
+/// `GET …/cursor`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CursorQuery {
+    pub steps: u64,
+}
+
+impl CursorQuery {
+    pub fn parse(query: &str) -> Result<Self, Invalid> {
+        read(query, |fields| Self { steps: fields.optional("steps").unwrap_or(0) })
     }
 }
 

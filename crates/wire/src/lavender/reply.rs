@@ -16,6 +16,9 @@ pub mod header {
     pub const ERROR: &str = "x-lavender-data-error";
     /// The value of `ERROR` when user code failed on a batch.
     pub const SAMPLE_PROCESSING_ERROR: &str = "SAMPLE_PROCESSING_ERROR";
+    /// Ours, of `mode: "static"`: the step of the batch, from 0, and where an epoch goes on after it.
+    pub const STEP: &str = "x-lavandin-step";
+    pub const CURSOR: &str = "x-lavandin-cursor";
 }
 
 /// Texts in `detail` that clients look for.
@@ -267,6 +270,22 @@ replies! {
         completed: u64,
         filtered: u64,
         failed: u64,
+    }
+
+    /// Ours: `GET /iterations/{id}/cursor`
+    CursorReply {
+        /// Where to begin another iteration.
+        cursor: String,
+        epoch: u64,
+        /// Steps done in this epoch by then, those before the iteration included.
+        step: u64,
+        /// Samples of the order before it.
+        place: u64,
+        /// Steps of the iteration.
+        steps: u64,
+        /// Samples that fill up its last batches, and those that no rank gets.
+        repeated: u64,
+        left_out: u64,
     }
 
     /// `POST /iterations/{id}/next`

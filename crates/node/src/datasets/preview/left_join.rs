@@ -54,7 +54,7 @@ impl LeftJoin {
         let used: Vec<_> = std::iter::once(main).chain(others).filter_map(version).collect();
         let shardsets = used.iter().map(|used| used.shardset).collect();
         let id = IterationId::new(0, [0; 20]);
-        let outline = Outline::new(id, dataset.id, rows.clone(), definition(used, options)?);
+        let outline = Outline::new(id, dataset.id, rows.clone(), definition(used, options)?)?;
         Ok(Self { plan: IterationPlan::open(runtime, dataset, Arc::new(outline))?, rows, shardsets })
     }
 
@@ -185,6 +185,7 @@ fn definition(shardsets: Vec<ShardsetVersion>, options: IterationOptions) -> Res
         drop_last: false,
         order: Order::Sequential,
         replication_groups: None,
+        shares: None,
         filters: None,
         categorizer: None,
         collater: None,

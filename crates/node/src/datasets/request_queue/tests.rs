@@ -24,6 +24,7 @@ fn definition() -> Definition {
         drop_last: false,
         order: Order::Sequential,
         replication_groups: None,
+        shares: None,
         filters: None,
         categorizer: None,
         collater: None,

@@ -33,17 +33,33 @@ fn decode(bytes: &[u8]) -> Option<Iterations> {
 
 /// What version 1 wrote for that life, without owners; never edited.
 const VERSION_1: &str = include_str!("../../../fixtures/iterations-1.hex");
+/// What version 2 wrote for it, without numbers of returned batches; never edited.
+const VERSION_2: &str = include_str!("../../../fixtures/iterations-2.hex");
 /// What is written now; never edited.
-const WRITTEN: &str = include_str!("../../../fixtures/iterations-2.hex");
+const WRITTEN: &str = include_str!("../../../fixtures/iterations-3.hex");
+
+fn bytes_of(text: &str) -> Vec<u8> {
+    let text = text.trim_end();
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
 
 #[test]
 fn a_state_of_version_1_is_read() {
-    let text = VERSION_1.trim_end();
-    let bytes: Vec<u8> =
-        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
-    let iterations = decode(&bytes).expect("a state of version 1");
+    let iterations = decode(&bytes_of(VERSION_1)).expect("a state of version 1");
     let open = iterations.reader().open_grants();
     assert!(!open.is_empty() && open.iter().all(|grant| grant.owner == Owner::NOBODY));
+}
+
+#[test]
+fn a_state_of_version_2_is_read() {
+    let iterations = decode(&bytes_of(VERSION_2)).expect("a state of version 2");
+    let numbers = |iterations: &Iterations| -> Vec<u64> {
+        let entry = iterations.find(iteration_id(1)).expect("it is there");
+        let state = entry.state();
+        state.groups.values().flat_map(|group| group.returned.values()).map(|back| back.number).collect()
+    };
+    assert_eq!(numbers(&iterations), [0, 0]);
+    assert_eq!(numbers(&decode(&bytes_of(WRITTEN)).expect("what is written now")), [1, 1]);
 }
 
 #[test]

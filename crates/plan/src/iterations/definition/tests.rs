@@ -14,6 +14,7 @@ fn definition() -> Definition {
         drop_last: true,
         order: Order::Lavender { shuffle: Some(LavenderShuffle { seed: 7, block_shards: 2 }) },
         replication_groups: Some(vec![vec![0, 200], vec![], vec![3]]),
+        shares: None,
         filters: Some("[]".to_owned()),
         categorizer: Some("größe".to_owned()),
         collater: None,
@@ -31,7 +32,10 @@ fn encoded(definition: &Definition) -> Vec<u8> {
 #[test]
 fn definitions_come_back() {
     let alone = Definition { replication_groups: None, shardsets: Vec::new(), ..definition() };
-    for definition in [definition(), alone] {
+    let shares =
+        Some(FixedShares { lanes: NonZeroU32::new(300).unwrap(), ending: Ending::Drop, first: 1 << 40 });
+    let fixed = Definition { replication_groups: None, shares, ..definition() };
+    for definition in [definition(), alone, fixed] {
         let mut bytes = encoded(&definition);
         bytes.push(77);
         let mut rest = &bytes[..];
@@ -59,4 +63,25 @@ fn ranks_and_their_groups() {
     assert!(definition.has_group(2) && !definition.has_group(3));
     let alone = Definition { replication_groups: None, ..definition };
     assert_eq!((alone.group_of(9), alone.ranks_of(9), alone.has_group(9)), (Some(9), vec![9], true));
+}
+
+#[test]
+fn fixed_shares_are_checked() {
+    let limits = IterationLimits { ranks_max: 3, request_samples_max: 300, ..IterationLimits::default() };
+    let shares =
+        |lanes| Some(FixedShares { lanes: NonZeroU32::new(lanes).unwrap(), ending: Ending::Pad, first: 0 });
+    let with = |groups: Option<Vec<Vec<u32>>>, lanes| Definition {
+        replication_groups: groups,
+        shares: shares(lanes),
+        ..definition()
+    };
+    let no_ranks = Err(Rejection::Invalid("a replication group has no ranks"));
+    assert_eq!(with(None, 3).check(&limits), Ok(()));
+    assert_eq!([2, 3].map(|rank| with(None, 3).group_of(rank)), [Some(2), None]);
+    assert_eq!(with(None, 4).check(&limits), Err(Rejection::TooManyRanks { limit: 3 }));
+    assert_eq!(with(Some(vec![vec![0, 1], vec![2]]), 2).check(&limits), Ok(()));
+    assert_eq!(with(Some(vec![vec![0, 1], vec![2]]), 3).check(&limits), no_ranks);
+    assert_eq!(with(Some(vec![vec![0, 1], vec![]]), 2).check(&limits), no_ranks);
+    let large = Definition { batch_size: 301, ..with(None, 1) };
+    assert_eq!(large.check(&limits), Err(Rejection::TooManySamples { count: 301, limit: 300 }));
 }

@@ -1,9 +1,12 @@
 //! Bytes that nobody wrote: decoders return nothing or something harmless, and never panic.
 
-use super::fixture::{Logged, create, definition, grant_of, is_slow, iteration_id, places, shuffled};
+use super::fixture::{Logged, create, definition, grant_of, is_slow, iteration_id, places, shares, shuffled};
 use crate::iterations::op::Op;
-use crate::iterations::{Create, Grant, IterationLimits, Iterations, Outcome, Owner, Request, Walk};
+use crate::iterations::{
+    Create, Definition, Grant, IterationLimits, Iterations, Outcome, Owner, Request, Walk,
+};
 use crate::order::Order;
+use crate::steps::Ending;
 use lavandin_types::IterationId;
 
 /// SplitMix64.
@@ -51,9 +54,11 @@ fn life() -> Logged {
         (1, shuffled(1, 2)),
         (2, Order::Global { seed: 1, epoch: 0 }),
         (3, Order::Windowed { seed: 3, epoch: 1, window_shards: 3 }),
+        (4, Order::Sequential),
     ] {
         let groups = (id == 2).then(|| vec![vec![0, 1], vec![2]]);
-        let definition = definition(order, groups);
+        let shares = (id == 4).then(|| shares(3, Ending::Pad, 7));
+        let definition = Definition { shares, ..definition(order, groups) };
         let iteration = logged.create(Create { definition, ..create(id, 0, 20_000 * id) });
         for rank in [0, 0, 1, 2] {
             let mut walk = logged.walk(iteration, rank);
@@ -243,7 +248,7 @@ fn every_changed_byte_of_an_operation_is_harmless() {
 fn another_version_is_refused() {
     let logged = life();
     let mut bytes = logged.checkpoint();
-    bytes[0] = 3;
+    bytes[0] = 4;
     assert!(Iterations::decode(IterationLimits::default(), &bytes).is_none());
     let mut op = logged.log[0].clone();
     op[1] = 2;

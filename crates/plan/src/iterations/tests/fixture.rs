@@ -2,11 +2,13 @@
 
 use crate::ShardRows;
 use crate::iterations::{
-    Create, Definition, Grant, IterationLimits, Iterations, IterationsReader, Join, Outcome, Owner, Place,
-    Places, Rejection, Request, Sample, ShardsetVersion, Step, Walk,
+    Create, Definition, FixedShares, Grant, IterationLimits, Iterations, IterationsReader, Join, Outcome,
+    Owner, Place, Places, Rejection, Request, Sample, ShardsetVersion, Step, Walk,
 };
 use crate::order::{LavenderShuffle, Order};
+use crate::steps::Ending;
 use lavandin_types::{DatasetId, IterationId, NodeId, ShardsetId};
+use std::num::NonZeroU32;
 
 pub(crate) fn iteration_id(number: u64) -> IterationId {
     IterationId::new(1_760_000_000_000 + number, [7; 20])
@@ -29,12 +31,17 @@ pub(crate) fn definition(order: Order, groups: Option<Vec<Vec<u32>>>) -> Definit
         drop_last: false,
         order,
         replication_groups: groups,
+        shares: None,
         filters: Some(r#"[{"name":"min_max","params":{}}]"#.to_owned()),
         categorizer: None,
         collater: None,
         preprocessors: Some(String::new()),
         settings: None,
     }
+}
+
+pub(crate) fn shares(lanes: u32, ending: Ending, first: u64) -> FixedShares {
+    FixedShares { lanes: NonZeroU32::new(lanes).expect("at least one"), ending, first }
 }
 
 pub(crate) fn create(id: u64, rank: u32, now_ms: u64) -> Create {

@@ -2,6 +2,7 @@
 
 use crate::ShardRows;
 use crate::order::Order;
+use crate::steps::Steps;
 use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +29,11 @@ pub(crate) struct Model {
     groups: Option<Vec<Vec<u32>>>,
     pub ranks: BTreeMap<u32, ModelRank>,
     pub settled: BTreeMap<u64, Fate>,
-    /// Returned by a rank, and taken by nobody since.
-    pub returned: BTreeMap<u64, u32>,
+    /// Returned by a rank, of its batch of this number, and taken by nobody since.
+    pub returned: BTreeMap<u64, (u32, u64)>,
     pub total: u64,
+    /// Shares are fixed: a batch was delivered as a whole or not at all.
+    whole_batches: bool,
 }
 
 impl Model {
@@ -45,6 +48,31 @@ impl Model {
             settled: BTreeMap::new(),
             returned: BTreeMap::new(),
             total: rows.total(),
+            whole_batches: false,
+        }
+    }
+
+    /// Each lane has its samples from the beginning.
+    pub(crate) fn with_shares(
+        order: &Order,
+        rows: &ShardRows,
+        groups: Option<Vec<Vec<u32>>>,
+        steps: &Steps,
+    ) -> Self {
+        let order: Vec<u64> = Self::new(order, rows, None).blocks.concat();
+        let number = |place: u64| order.get(place as usize).copied().unwrap_or(place);
+        let of_lane = |lane| (0..steps.count()).flat_map(move |step| steps.places(lane, step)).map(number);
+        let lanes = 0..steps.layout().lanes.get();
+        let blocks: Vec<Vec<u64>> = lanes.clone().map(|lane| of_lane(lane).collect()).collect();
+        Self {
+            total: blocks.iter().map(|block| block.len() as u64).sum(),
+            blocks,
+            owners: lanes.collect(),
+            groups,
+            ranks: BTreeMap::new(),
+            settled: BTreeMap::new(),
+            returned: BTreeMap::new(),
+            whole_batches: true,
         }
     }
 
@@ -115,10 +143,20 @@ impl Model {
         for index in indices {
             if self.in_progress().contains(index) {
                 self.settled.insert(*index, Fate::Completed);
-            } else if let Some(rank) = self.returned.remove(index) {
+            } else if let Some(of) = self.returned.remove(index) {
                 self.settled.insert(*index, Fate::Completed);
-                let rank = self.ranks.entry(rank).or_default();
+                let with: Vec<u64> = self
+                    .returned
+                    .iter()
+                    .filter(|(_, other)| **other == of)
+                    .map(|(index, _)| *index)
+                    .collect();
+                let rank = self.ranks.entry(of.0).or_default();
                 rank.taken.insert(*index);
+                if self.whole_batches {
+                    self.returned.retain(|_, other| *other != of);
+                    rank.taken.extend(with);
+                }
                 rank.generation += 1;
             }
         }
@@ -139,7 +177,7 @@ impl Model {
             if elsewhere.contains(&index) || !self.settled.contains_key(&index) {
                 state.taken.remove(&index);
                 if !elsewhere.contains(&index) {
-                    self.returned.insert(index, rank);
+                    self.returned.insert(index, (rank, number));
                 }
             }
         }

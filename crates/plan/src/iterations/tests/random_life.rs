@@ -1,12 +1,13 @@
 //! Random lives of one iteration beside the model: every step compares everything.
 
 use super::fixture::{
-    Logged, OWNER, create, dataset_id, definition, is_slow, iteration_id, places, shuffled,
+    Logged, OWNER, create, dataset_id, definition, is_slow, iteration_id, places, shares, shuffled,
 };
 use super::model::{Fate, Model};
 use crate::ShardRows;
-use crate::iterations::{Create, Grant, Join, Owner, Request, Sample, Step};
+use crate::iterations::{Create, Definition, Grant, Join, Owner, Request, Sample, Step};
 use crate::order::Order;
+use crate::steps::Ending;
 use lavandin_types::IterationId;
 use proptest::prelude::*;
 
@@ -63,6 +64,7 @@ struct Setting {
     rows: Vec<u32>,
     order: Order,
     groups: Option<Vec<Vec<u32>>>,
+    shares: Option<(Ending, u64)>,
     actions: Vec<Action>,
 }
 
@@ -81,11 +83,14 @@ fn setting() -> impl Strategy<Value = Setting> {
     let groups =
         prop_oneof![Just(None), Just(Some(vec![vec![0, 1], vec![2, 3]])), Just(Some(vec![vec![0, 1, 2, 3]]))];
     let rows = prop::collection::vec(0_u32..12, 1..8);
+    let ending = prop_oneof![Just(Ending::Balanced), Just(Ending::Pad), Just(Ending::Drop)];
+    let shares = prop::option::of((ending, 0_u64..20));
     let actions = prop::collection::vec(action(4), 1..60);
-    (rows, order, groups, actions).prop_map(|(rows, order, groups, actions)| Setting {
+    (rows, order, groups, shares, actions).prop_map(|(rows, order, groups, shares, actions)| Setting {
         rows,
         order,
         groups,
+        shares,
         actions,
     })
 }
@@ -101,8 +106,14 @@ impl Life {
     fn begin(setting: &Setting) -> Self {
         let rows = ShardRows::new(setting.rows.clone());
         let mut logged = Logged::new();
-        let definition = definition(setting.order, setting.groups.clone());
-        let model = Model::new(&setting.order, &rows, setting.groups.clone());
+        let groups = setting.groups.clone();
+        let lanes = groups.as_ref().map_or(4, |groups| groups.len() as u32);
+        let shares = setting.shares.map(|(ending, first)| shares(lanes, ending, first));
+        let definition = Definition { shares, ..definition(setting.order, groups.clone()) };
+        let model = match definition.lane_blocks(rows.total()) {
+            Some(lanes) => Model::with_shares(&setting.order, &rows, groups, lanes.unwrap().steps()),
+            None => Model::new(&setting.order, &rows, groups),
+        };
         let id = logged.create(Create { definition, rows, ..create(1, 0, 0) });
         let mut life = Self { logged, model, id, now_ms: 0 };
         life.model.ranks.entry(0).or_default();
@@ -333,7 +344,7 @@ fn a_life_without_samples_ends_at_once() {
             for skipped in 0..actions.len() {
                 let mut actions = actions.clone();
                 actions.remove(skipped);
-                live(&Setting { rows: rows.clone(), order, groups: groups.clone(), actions });
+                live(&Setting { rows: rows.clone(), order, groups: groups.clone(), shares: None, actions });
             }
         }
     }

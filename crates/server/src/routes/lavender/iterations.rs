@@ -3,9 +3,12 @@
 use super::{Done, NO_DATASET, NO_ITERATION, NOT_INITIALIZED, body, convert, id, json, missing, null};
 use crate::http::{ApiError, Call};
 use crate::routes::{Form, Input, Output, optional, required, routes};
-use lavandin_node::{Function, IterationInfo, IterationOptions, IterationRequest, OrderKind, ShuffleOptions};
+use lavandin_node::{
+    Cursor, Ending, Function, IterationInfo, IterationOptions, IterationRequest, OrderKind, ShareOptions,
+    ShuffleOptions, StepsInfo, parse_cursor,
+};
 use lavandin_types::{DatasetId, IterationId};
-use lavandin_wire::lavender::extension::{IterationExtension, Mode, OrderName};
+use lavandin_wire::lavender::extension::{Ending as EndingWord, IterationExtension, Mode, OrderName};
 use lavandin_wire::lavender::{self as wire, Timestamp};
 
 const ITERATION: &[crate::routes::Value] = &[
@@ -40,9 +43,23 @@ routes! { "iterations":
         optional("epoch", Form::Integer, "Of windowed and global orders"),
         optional("window_shards", Form::Integer, "Of the windowed order"),
         optional("drop_last", Form::Boolean, "Whether a last batch that is not full is left out"),
+        optional("mode", Form::Text, "dynamic (default), or static for fixed shares of the ranks"),
+        optional("ending", Form::Text, "Of mode static: balanced (default), pad or drop"),
+        optional("cursor", Form::Text, "Of mode static: where to begin, as an earlier iteration told it"),
     ]) => Output::Json(ITERATION);
     Get "/iterations/{iteration_id}" Read get, "An iteration with its dataset and files", Input::Nothing
         => Output::Json(ITERATION);
+    Get "/iterations/{iteration_id}/cursor" Read cursor, "Where an epoch of mode static goes on after some steps",
+        Input::Query(&[optional("steps", Form::Integer, "Steps of this iteration that are done; 0 by default")], None)
+        => Output::Json(&[
+            required("cursor", Form::Text, "Begin another iteration with it"),
+            required("epoch", Form::Integer, "The order's"),
+            required("step", Form::Integer, "Steps done in the epoch by then"),
+            required("place", Form::Integer, "Samples of the order before it"),
+            required("steps", Form::Integer, "Steps of the iteration"),
+            required("repeated", Form::Integer, "Samples that fill up the last batches"),
+            required("left_out", Form::Integer, "Samples that no rank gets"),
+        ]);
     Get "/iterations/{iteration_id}/progress" Read progress, "How far it is", Input::Nothing => Output::Json(&[
         required("total", Form::Integer, "Samples"),
         required("current", Form::Integer, "Samples handed out, filtered out or failed"),
@@ -87,11 +104,11 @@ fn shown(info: &IterationInfo) -> wire::Iteration {
             groups.into_iter().map(|group| group.into_iter().map(i64::from).collect()).collect()
         }),
         created_at: Timestamp::from_unix_s(created_ms / 1000),
-        extension: extension(&options.order, options.drop_last),
+        extension: extension(&options.order, options.drop_last, options.shares),
     }
 }
 
-fn extension(order: &OrderKind, drop_last: bool) -> IterationExtension {
+fn extension(order: &OrderKind, drop_last: bool, shares: Option<ShareOptions>) -> IterationExtension {
     let (name, epoch, window_shards) = match *order {
         OrderKind::Lavender => (None, None, None),
         OrderKind::Sequential => (Some(OrderName::Sequential), None, None),
@@ -101,7 +118,33 @@ fn extension(order: &OrderKind, drop_last: bool) -> IterationExtension {
         OrderKind::Global { epoch, .. } => (Some(OrderName::Global), Some(epoch), None),
     };
     let drop_last = drop_last.then_some(true);
-    IterationExtension { order: name, epoch, window_shards, drop_last, ..IterationExtension::default() }
+    let (mode, ending) = shares.as_ref().map(|shares| (Mode::Static, ending_word(shares.ending))).unzip();
+    let cursor = shares.and_then(|shares| shares.cursor);
+    IterationExtension { order: name, epoch, window_shards, drop_last, mode, ending, condition: None, cursor }
+}
+
+fn ending_word(ending: Ending) -> EndingWord {
+    match ending {
+        Ending::Balanced => EndingWord::Balanced,
+        Ending::Pad => EndingWord::Pad,
+        Ending::Drop => EndingWord::Drop,
+    }
+}
+
+/// How ranks share the samples, where that is to be fixed.
+fn shares(extension: &IterationExtension) -> Result<Option<ShareOptions>, ApiError> {
+    if extension.mode != Some(Mode::Static) {
+        return match extension.cursor.is_some() || extension.ending.is_some() {
+            true => Err(ApiError::invalid("cursor and ending are of mode static: say \"mode\": \"static\"")),
+            false => Ok(None),
+        };
+    }
+    let ending = match extension.ending {
+        None | Some(EndingWord::Balanced) => Ending::Balanced,
+        Some(EndingWord::Pad) => Ending::Pad,
+        Some(EndingWord::Drop) => Ending::Drop,
+    };
+    Ok(Some(ShareOptions { ending, cursor: extension.cursor.clone() }))
 }
 
 async fn list(call: Call) -> Done {
@@ -127,9 +170,6 @@ async fn create(mut call: Call) -> Done {
 /// The request in the node's words; the published rules in the published order.
 fn asked(request: wire::CreateIteration) -> Result<IterationRequest, ApiError> {
     let extension = &request.extension;
-    if extension.mode == Some(Mode::Static) || extension.cursor.is_some() || extension.ending.is_some() {
-        return Err(ApiError::not_implemented("mode static, with its cursor and ending,"));
-    }
     if extension.condition.is_some() {
         return Err(ApiError::not_implemented("where in an iteration"));
     }
@@ -148,6 +188,7 @@ fn asked(request: wire::CreateIteration) -> Result<IterationRequest, ApiError> {
     if !threshold.is_finite() || threshold < 0.0 {
         return Err(ApiError::invalid("wait_participant_threshold must be >= 0"));
     }
+    let shares = shares(extension)?;
     let options = IterationOptions {
         filters: request.filters.clone().unwrap_or_default().into_iter().map(function).collect(),
         categorizer: request.categorizer.clone().map(function),
@@ -157,6 +198,7 @@ fn asked(request: wire::CreateIteration) -> Result<IterationRequest, ApiError> {
         shuffle,
         batch_size,
         drop_last: extension.drop_last.unwrap_or_default(),
+        shares,
         replication_groups: groups.transpose()?,
     };
     Ok(IterationRequest {
@@ -200,7 +242,10 @@ fn random_seed() -> Result<u32, ApiError> {
 
 fn order(request: &wire::CreateIteration, shuffle: Option<ShuffleOptions>) -> Result<OrderKind, ApiError> {
     let extension = &request.extension;
-    let epoch = extension.epoch.unwrap_or(0);
+    let epoch = match (extension.epoch, &extension.cursor) {
+        (None, Some(cursor)) => parse_cursor(cursor)?.epoch,
+        (epoch, _) => epoch.unwrap_or(0),
+    };
     let seed = |name: &str| match (shuffle, request.shuffle_seed) {
         (Some(shuffle), _) => Ok(u64::from(shuffle.seed)),
         (None, Some(seed)) => Ok(seed as u64),
@@ -241,6 +286,17 @@ async fn get(call: Call) -> Done {
     let reply =
         wire::IterationFull { iteration: shown(&info), dataset: convert::dataset(&dataset), shardsets };
     json(reply.to_json())
+}
+
+async fn cursor(call: Call) -> Done {
+    let iteration = id::<IterationId>(&call, 2, NOT_INITIALIZED)?;
+    let query = wire::CursorQuery::parse(call.query())?;
+    let told = call.app.node.steps_info(&call.context()?, iteration, query.steps).await;
+    let StepsInfo { cursor, steps, repeated, left_out } =
+        told.map_err(|error| missing(error, NOT_INITIALIZED))?;
+    let Cursor { epoch, step, place, .. } = cursor;
+    let cursor = cursor.to_string();
+    json(wire::CursorReply { cursor, epoch, step, place, steps, repeated, left_out }.to_json())
 }
 
 async fn progress(call: Call) -> Done {

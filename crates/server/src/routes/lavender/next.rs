@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Frame, SizeHint};
 use lavandin_node::{Batch, BatchFailure, BatchFormat, Delivery, NextOptions, NextOutcome};
 use lavandin_types::{ErrorCode, IterationId};
-use lavandin_wire::lavender::header::{CURRENT, ERROR, SAMPLE_PROCESSING_ERROR};
+use lavandin_wire::lavender::header::{CURRENT, CURSOR, ERROR, SAMPLE_PROCESSING_ERROR, STEP};
 use lavandin_wire::lavender::{self as wire, phrase};
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -27,6 +27,11 @@ const NEXT: &[crate::routes::Value] = &[
     optional("no_cache", Form::Boolean, "Run user code even if its result for these samples is kept"),
     optional("max_retry_count", Form::Integer, "How often user code is tried again; 0 by default"),
     optional("batches", Form::Integer, "Most batches in the reply, of Arrow streams; 1 by default"),
+    optional(
+        "step",
+        Form::Integer,
+        "Of mode static: which step's batch, again if the rank got it; else the next one",
+    ),
 ];
 const BATCH: &str = "A batch (docs/formats/lavender-batch.md), or an Arrow IPC stream for Accept: \
                      application/vnd.apache.arrow.stream; 400 \"No more indices to pop\" at the end";
@@ -61,7 +66,11 @@ fn options(call: &Call, format: BatchFormat) -> Result<(IterationId, u32, NextOp
     if batches > 1 && format != BatchFormat::Arrow {
         return Err(ApiError::invalid(format!("batches needs the header Accept: {ARROW_STREAM}")));
     }
-    Ok((iteration, rank, NextOptions { format, retries, no_cache: query.no_cache, batches }))
+    if batches > 1 && query.step.is_some() {
+        return Err(ApiError::invalid("step asks for one batch; leave batches or step out"));
+    }
+    let (no_cache, step) = (query.no_cache, query.step);
+    Ok((iteration, rank, NextOptions { format, retries, no_cache, batches, step }))
 }
 
 fn format(call: &Call) -> BatchFormat {
@@ -128,6 +137,8 @@ fn failed(failure: BatchFailure) -> ApiError {
 
 fn batch_reply(batch: Batch, format: BatchFormat) -> Response<Body> {
     let current = HeaderValue::from(batch.current);
+    let step = batch.step.map(HeaderValue::from);
+    let cursor = batch.cursor.and_then(|cursor| HeaderValue::try_from(cursor.to_string()).ok());
     let mut response = Response::new(Body::new(BatchBody::new(batch).boxed_unsync()));
     let content_type = match format {
         BatchFormat::Lavender => "application/octet-stream",
@@ -136,6 +147,9 @@ fn batch_reply(batch: Batch, format: BatchFormat) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(HeaderName::from_static(CURRENT), current);
+    for (name, value) in [(STEP, step), (CURSOR, cursor)] {
+        headers.extend(value.map(|value| (HeaderName::from_static(name), value)));
+    }
     response
 }
 

@@ -6,6 +6,9 @@ fn parameters_are_read_and_unknown_ones_ignored() {
     assert_eq!((next.rank, next.no_cache, next.max_retry_count), (2, true, 3));
     assert_eq!((next.batches, next.seq), (None, None));
     assert_eq!(NextQuery::parse("rank=0&seq=4&batches=8").unwrap().batches, Some(8));
+    assert_eq!(NextQuery::parse("rank=0&step=7").unwrap().step, Some(7));
+    assert!(NextQuery::parse("step=-1").is_err());
+    assert_eq!(CursorQuery::parse("steps=9"), Ok(CursorQuery { steps: 9 }));
     assert_eq!(NextQuery::parse(""), Ok(NextQuery::default()));
     assert_eq!(DatasetsQuery::parse("name=a%20b").unwrap().name.as_deref(), Some("a b"));
     assert_eq!(DatasetsQuery::parse("name=").unwrap().name.as_deref(), Some(""));
