@@ -7,6 +7,7 @@ mod apply;
 mod datasets;
 mod extending;
 mod groups;
+mod jobs;
 mod nodes;
 mod tables;
 
@@ -16,6 +17,7 @@ use crate::collection::CollectionInfo;
 use crate::dataset::DatasetInfo;
 use crate::error::CatalogueError;
 use crate::group_info::GroupInfo;
+use crate::job::JobInfo;
 use crate::key::ApiKey;
 use crate::node_info::NodeInfo;
 use crate::options::ClusterOptions;
@@ -51,6 +53,8 @@ pub struct Catalogue {
     pub(crate) nodes: BTreeMap<NodeId, Arc<NodeInfo>>,
     pub(crate) groups: BTreeMap<GroupId, Arc<GroupInfo>>,
     pub(crate) keys: BTreeMap<String, Arc<ApiKey>>,
+    /// By name.
+    pub(crate) jobs: BTreeMap<String, Arc<JobInfo>>,
     pub(crate) options: ClusterOptions,
     /// `None` until the first one is appointed.
     pub(crate) chores: Option<ChoresNode>,
@@ -182,6 +186,15 @@ impl Catalogue {
 
     pub fn key(&self, id: &str) -> Option<&Arc<ApiKey>> {
         self.keys.get(id)
+    }
+
+    /// Preprocessing jobs that run or have failed, by name.
+    pub fn jobs(&self) -> impl ExactSizeIterator<Item = &Arc<JobInfo>> {
+        self.jobs.values()
+    }
+
+    pub fn job(&self, name: &str) -> Option<&Arc<JobInfo>> {
+        self.jobs.get(name)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::dataset::{ColumnChange, FoundColumns, ManifestChange, NewDataset, New
 use crate::error::DecodeError;
 use crate::form;
 use crate::group_info::{Revision, StaleReason};
+use crate::job::{JobFailure, JobInfo};
 use crate::key::ApiKey;
 use crate::node_info::NodeRegistration;
 use crate::options::{ClusterOptions, OptionsChange};
@@ -17,7 +18,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// The highest version that `Command::encode` writes.
-pub const COMMAND_VERSION: u8 = 6;
+pub const COMMAND_VERSION: u8 = 7;
+/// The version from which on layouts may say how many copies there are of a group.
+const VERSION_OF_PLACING: u8 = 6;
 
 /// What a node says of itself when it forms a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -262,6 +265,12 @@ pub enum Command {
     SetManifest(ManifestChange),
     /// Adds those columns that the dataset does not have. Answers `Dataset`.
     AddColumns(FoundColumns),
+    /// Begins a preprocessing job, unless one of its name runs; one that has failed it replaces. Where there are as many as
+    /// there may be, the oldest failed one goes. It goes with its dataset. Answers `Job`: the one of that name.
+    BeginJob { job: JobInfo },
+    /// Ends a run of a job: it is gone, or says why it is not done. Of another run, or one that has ended, it does nothing.
+    /// Answers `Done`.
+    EndJob { name: String, run: u64, failure: Option<JobFailure> },
 }
 
 impl Command {
@@ -304,6 +313,8 @@ impl Command {
             Self::UpdateColumn(_) => "update_column",
             Self::SetManifest(_) => "set_manifest",
             Self::AddColumns(_) => "add_columns",
+            Self::BeginJob { .. } => "begin_job",
+            Self::EndJob { .. } => "end_job",
         }
     }
 
@@ -311,7 +322,9 @@ impl Command {
     const fn version(&self) -> u8 {
         match self {
             // A program that does not know of them would place no copies.
-            Self::FormLayout(seed) | Self::ExtendLayout(seed) if seed.options.copies > 0 => COMMAND_VERSION,
+            Self::FormLayout(seed) | Self::ExtendLayout(seed) if seed.options.copies > 0 => {
+                VERSION_OF_PLACING
+            }
             Self::FormCluster { .. }
             | Self::CreateDatabase { .. }
             | Self::DropDatabase { .. }
@@ -348,6 +361,7 @@ impl Command {
             | Self::AppointChores { .. } => 3,
             Self::MoveCopies { .. } => 4,
             Self::ExtendLayout(_) => 5,
+            Self::BeginJob { .. } | Self::EndJob { .. } => 7,
         }
     }
 

@@ -28,6 +28,7 @@ mod error;
 mod form;
 mod group_change;
 mod group_info;
+mod job;
 mod key;
 mod layout;
 pub mod limit;
@@ -52,6 +53,7 @@ pub use dataset::{
 };
 pub use error::{CatalogueError, DecodeError, GroupRefusal, NameKind};
 pub use group_info::{CopyState, GroupInfo, Joiner, Revision, StaleReason, UncleanPromotion};
+pub use job::{JobFailure, JobInfo, JobSource};
 pub use key::{ApiKey, KeyRole};
 pub use layout::{GroupLayout, LayoutError, ReplicaLayout, StaticLayout, node_uri};
 pub use liveness::{Heard, Liveness};

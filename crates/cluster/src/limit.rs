@@ -35,6 +35,13 @@ pub const LOCATION_BYTES_MAX: usize = 2_048;
 pub const COLUMN_TYPE_BYTES_MAX: usize = 8_192;
 pub const COLUMN_DESCRIPTION_BYTES_MAX: usize = 4_096;
 pub const KEY_NOTE_BYTES_MAX: usize = 1_024;
+/// Preprocessing jobs that run or have failed.
+pub const JOBS_MAX: usize = 1_000;
+/// Bytes of a job's name: it has its functions' names and a location in it.
+pub const JOB_NAME_BYTES_MAX: usize = 8_192;
+pub const JOB_REQUEST_BYTES_MAX: usize = 65_536;
+/// Of the sentence why a job failed; longer ones are cut.
+pub const JOB_REASON_BYTES_MAX: usize = 4_096;
 pub const DIMENSION_MAX: u32 = 65_536;
 /// Bytes of a node's address.
 pub const ADDRESS_BYTES_MAX: usize = 512;
@@ -43,5 +50,7 @@ pub const INDEX_BYTES_MAX: usize = 4_096;
 
 /// What each entry, a dataset's column or shardset included, weighs besides its texts: an upper estimate of its fixed part in memory and in a snapshot.
 pub(crate) const ENTRY_WEIGHT: u64 = 256;
+/// What each shardset of a job weighs.
+pub(crate) const JOB_SOURCE_WEIGHT: u64 = 64;
 /// What the id range of a collection weighs.
 pub(crate) const ID_RANGE_WEIGHT: u64 = 64;

@@ -5,6 +5,7 @@ use crate::collection::CollectionInfo;
 use crate::dataset::{DatasetInfo, ShardsetInfo};
 use crate::form;
 use crate::group_info::GroupInfo;
+use crate::job::JobInfo;
 use crate::node_info::NodeInfo;
 use crate::options::ClusterOptions;
 use lavandin_types::{ClusterId, CollectionId, GroupId};
@@ -73,6 +74,11 @@ pub enum Reply {
     Ids {
         first: u64,
         count: u64,
+    },
+    /// The job of that name from now on.
+    Job {
+        #[serde(with = "form::shared")]
+        info: Arc<JobInfo>,
     },
     Options(ClusterOptions),
     Chores(ChoresNode),

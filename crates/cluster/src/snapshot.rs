@@ -13,6 +13,7 @@ use crate::dataset::DatasetInfo;
 use crate::error::DecodeError;
 use crate::form;
 use crate::group_info::GroupInfo;
+use crate::job::JobInfo;
 use crate::key::ApiKey;
 use crate::limit;
 use crate::node_info::NodeInfo;
@@ -23,8 +24,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The highest version that `Catalogue::encode` writes.
-pub const SNAPSHOT_VERSION: u8 = 5;
-/// The version of a snapshot of a cluster that places no copies by itself.
+pub const SNAPSHOT_VERSION: u8 = 6;
+/// The version of a snapshot without preprocessing jobs.
+const VERSION_BEFORE_JOBS: u8 = 5;
+/// The version of such a one of a cluster that places no copies by itself.
 const VERSION_BEFORE_PLACING: u8 = 4;
 /// The version of such a one of which no node retires.
 const VERSION_BEFORE_RETIRING: u8 = 3;
@@ -59,13 +62,19 @@ struct Snapshot {
     chores: Option<ChoresNode>,
     #[serde(default, with = "form::pairs")]
     id_ranges: BTreeMap<CollectionId, u64>,
+    /// Earlier versions than 6 have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    jobs: Vec<JobInfo>,
 }
 
 impl Snapshot {
     /// The lowest version that has all that it holds.
     fn version(&self) -> u8 {
-        if self.options.copies > 0 {
+        if !self.jobs.is_empty() {
             return SNAPSHOT_VERSION;
+        }
+        if self.options.copies > 0 {
+            return VERSION_BEFORE_JOBS;
         }
         match self.nodes.iter().any(|node| node.retiring) {
             true => VERSION_BEFORE_PLACING,
@@ -124,6 +133,7 @@ impl Catalogue {
             options: self.options.clone(),
             chores: self.chores,
             id_ranges: self.id_ranges.clone(),
+            jobs: self.jobs.values().map(|job| JobInfo::clone(job)).collect(),
         };
         let mut bytes = vec![snapshot.version()];
         serde_json::to_writer(&mut bytes, &snapshot)
@@ -176,6 +186,9 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
     snapshot.options.check().map_err(|error| error.to_string())?;
     check_groups(&snapshot.groups, &snapshot.nodes)?;
     let (datasets, dataset_names) = restore_datasets(snapshot.datasets)?;
+    if let Some(job) = snapshot.jobs.iter().find(|job| !datasets.contains_key(&job.dataset)) {
+        return Err(format!("job {:?} is of the dataset {}, which is missing", job.name, job.dataset));
+    }
     let mut catalogue = Catalogue {
         datasets,
         dataset_names,
@@ -186,6 +199,7 @@ fn restore(snapshot: Snapshot) -> Result<Catalogue, String> {
         nodes: snapshot.nodes.into_iter().map(|node| (node.id, Arc::new(node))).collect(),
         groups: snapshot.groups.into_iter().map(|group| (group.id, Arc::new(group))).collect(),
         keys: snapshot.keys.into_iter().map(|key| (key.id.clone(), Arc::new(key))).collect(),
+        jobs: snapshot.jobs.into_iter().map(|job| (job.name.clone(), Arc::new(job))).collect(),
         options: snapshot.options,
         chores: snapshot.chores,
         id_ranges: snapshot.id_ranges,
@@ -253,8 +267,9 @@ pub(crate) fn weigh(catalogue: &Catalogue) -> u64 {
     let groups: u64 = catalogue.groups.values().map(|group| group.weight()).sum();
     let keys: u64 = catalogue.keys.values().map(|key| key.weight()).sum();
     let datasets: u64 = catalogue.datasets.values().map(|info| info.weight()).sum();
+    let jobs: u64 = catalogue.jobs.values().map(|job| job.weight()).sum();
     let id_ranges = limit::ID_RANGE_WEIGHT * catalogue.id_ranges.len() as u64;
-    databases + collections + tables + nodes + groups + keys + datasets + id_ranges
+    databases + collections + tables + nodes + groups + keys + datasets + jobs + id_ranges
 }
 
 /// The shortest beginning that gives all owners when it is repeated.

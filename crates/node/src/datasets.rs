@@ -52,6 +52,7 @@ pub use lavandin_plan::{Cursor, Ending};
 pub(crate) use manifest_keeper::keep_manifests;
 pub use next::{Batch, BatchFailure, BatchFormat, Delivery, NextOptions, NextOutcome};
 pub use preprocess::PreprocessRequest;
+pub(crate) use preprocess::see_to_jobs;
 pub use preview::{Preview, PreviewState};
 pub use runtime::DatasetOptions;
 pub(crate) use runtime::DatasetRuntime;

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::cluster_settings::ClusterSettings;
 use crate::copied;
 use crate::databases::LeaderSilence;
-use crate::datasets::{DatasetRuntime, keep_manifests};
+use crate::datasets::{DatasetRuntime, keep_manifests, see_to_jobs};
 use crate::error::NodeError;
 use crate::groups::{GroupHost, PeerCalls, Router};
 use crate::identity::{self, Identity};
@@ -168,6 +168,7 @@ impl Node {
         });
         node.datasets.belong_to(&node);
         node.datasets.handle.spawn(keep_manifests(Arc::downgrade(&node)));
+        node.datasets.handle.spawn(see_to_jobs(Arc::downgrade(&node)));
         match node.catch_up().await {
             Ok(()) => Ok(node),
             Err(error) => {

@@ -53,12 +53,9 @@ impl Catalogue {
             Command::SetIndex { collection, index } => self.set_index(collection, index),
             Command::SetIntegerIdForm { collection, form } => self.set_integer_id_form(collection, form),
             Command::PutApiKey { key } => self.put_api_key(key),
-            Command::RemoveApiKey { id } => {
-                if let Some(key) = self.keys.remove(&id) {
-                    self.bytes -= key.weight();
-                }
-                Ok(Reply::Done)
-            }
+            Command::RemoveApiKey { id } => Ok(self.remove_api_key(&id)),
+            Command::BeginJob { job } => self.begin_job(job),
+            Command::EndJob { name, run, failure } => Ok(self.end_job(&name, run, failure)),
             Command::CreateDataset(new) => self.create_dataset(new),
             Command::DeleteDataset { dataset } => Ok(self.delete_dataset(dataset)),
             Command::CreateShardset(new) => self.create_shardset(new),
@@ -263,6 +260,13 @@ impl Catalogue {
         self.bytes = self.bytes + key.weight() - freed;
         self.keys.insert(key.id.clone(), Arc::new(key));
         Ok(Reply::Done)
+    }
+
+    fn remove_api_key(&mut self, id: &str) -> Reply {
+        if let Some(key) = self.keys.remove(id) {
+            self.bytes -= key.weight();
+        }
+        Reply::Done
     }
 
     /// Puts a changed collection in the place of itself.

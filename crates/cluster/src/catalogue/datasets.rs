@@ -54,6 +54,7 @@ impl Catalogue {
         if let Some(info) = &dropped {
             self.bytes -= info.weight();
             self.dataset_names.remove(info.name.as_str());
+            self.remove_jobs_of(id);
         }
         Reply::DatasetDropped { info: dropped.map(|info| Box::new(Arc::unwrap_or_clone(info))) }
     }

@@ -3,6 +3,7 @@
 //! never synced is begun with by the next one itself.
 
 use crate::datasets::peer_calls::{DatasetReply, DatasetRequest};
+use crate::datasets::preprocess::with_jobs;
 use crate::datasets::sync::task_name;
 use crate::datasets::tasks::{TaskName, TaskStatus};
 use crate::error::NodeError;
@@ -35,6 +36,11 @@ impl Node {
             true => own,
             false => self.metadata.catalogue().chores().map_or(own, |chores| chores.node),
         }
+    }
+
+    /// Whether this node syncs shardsets and sees to jobs.
+    pub(crate) fn does_chores(&self) -> bool {
+        self.syncing_node() == self.identity.node
     }
 
     /// Begins to sync a shardset; refused while it is being synced.
@@ -123,7 +129,7 @@ impl Node {
 
     /// Background tasks that run or failed, on all nodes that can be asked.
     pub async fn tasks(&self) -> Vec<(TaskName, TaskStatus)> {
-        let mut all = self.own_tasks();
+        let mut all = self.tasks_here();
         let request = DatasetRequest::Tasks {};
         let peers = &self.datasets.peers;
         let asked = peers.others(&[]).into_iter().map(|node| peers.ask(node, &request, ANSWER_MAX));
@@ -132,18 +138,31 @@ impl Node {
                 all.extend(tasks);
             }
         }
-        all.sort_by(|(one, _), (other, _)| one.cmp(other));
-        all.dedup_by(|(one, _), (other, _)| one == other);
-        all
+        match self.listed_catalogue().await {
+            Ok(catalogue) => with_jobs(all, &catalogue),
+            Err(_) => with_jobs(all, &self.metadata.catalogue()),
+        }
     }
 
-    /// Those of this node.
+    /// Syncs that run or failed here, and jobs that this node sees to; of the node that does the chores the failed ones too.
     pub fn own_tasks(&self) -> Vec<(TaskName, TaskStatus)> {
-        self.datasets.tasks.list()
+        match self.does_chores() {
+            true => with_jobs(self.tasks_here(), &self.metadata.catalogue()),
+            false => self.tasks_here(),
+        }
+    }
+
+    fn tasks_here(&self) -> Vec<(TaskName, TaskStatus)> {
+        let jobs = self.datasets.jobs.list();
+        self.datasets.tasks.list().into_iter().chain(jobs).collect()
     }
 
     /// Tells a task to stop, whatever node it runs on; whether there is one.
-    pub async fn abort_task(&self, name: &str) -> bool {
+    pub async fn abort_task(&self, name: &str) -> Result<bool, NodeError> {
+        Ok(self.abort_job(name).await? || self.abort_sync(name).await)
+    }
+
+    pub(crate) async fn abort_sync(&self, name: &str) -> bool {
         let mut found = self.datasets.tasks.abort(name);
         let request = DatasetRequest::AbortTask { name: name.to_owned() };
         let peers = &self.datasets.peers;
@@ -244,7 +263,7 @@ impl Node {
             DatasetRequest::SyncStatus { shardset } => {
                 DatasetReply::Sync { status: self.own_sync_status(shardset.parse().map_err(malformed)?) }
             }
-            DatasetRequest::Tasks {} => DatasetReply::Tasks { tasks: self.own_tasks() },
+            DatasetRequest::Tasks {} => DatasetReply::Tasks { tasks: self.tasks_here() },
             DatasetRequest::Feeding {} => DatasetReply::Feeding { node: Box::new(self.own_feeding()) },
             DatasetRequest::AbortTask { name } => {
                 DatasetReply::Aborted { found: self.datasets.tasks.abort(&name) }

@@ -255,7 +255,7 @@ impl Node {
     }
 
     /// A dataset with manifests that stay while the pins are held.
-    fn pinned_dataset(
+    pub(crate) fn pinned_dataset(
         &self,
         context: &CallContext,
         id: DatasetId,

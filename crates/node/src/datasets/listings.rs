@@ -38,6 +38,13 @@ pub(crate) struct Found {
     holders: Holders,
 }
 
+impl Found {
+    /// The nodes that have a file of this name.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = NodeId> {
+        self.holders.iter().map(|(node, _)| *node)
+    }
+}
+
 /// Who lists a file, and how.
 type Holders = Vec<(NodeId, Version)>;
 

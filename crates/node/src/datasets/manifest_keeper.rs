@@ -8,7 +8,7 @@ use crate::datasets::manifests::Named;
 use crate::datasets::peer_calls::{DatasetReply, DatasetRequest};
 use crate::error::NodeError;
 use crate::node::Node;
-use lavandin_cluster::{Catalogue, CopyState, DatasetInfo, ManifestRef, ShardsetInfo};
+use lavandin_cluster::{Catalogue, CopyState, DatasetInfo, JobInfo, ManifestRef, ShardsetInfo};
 use lavandin_plan::iterations::IterationInfo;
 use lavandin_types::{GroupId, NodeId, ShardsetId};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -160,6 +160,7 @@ impl Node {
         // In this order: whoever pins looks afterwards whether the catalogue names it still, and names it before the pin goes.
         let catalogue = self.metadata.catalogue();
         let mut used: HashSet<Named> = catalogue.datasets().flat_map(|dataset| named_by(dataset)).collect();
+        used.extend(catalogue.jobs().filter(|job| job.is_running()).flat_map(|job| read_by(job)));
         used.extend(self.datasets.manifests.pinned());
         let groups = &self.datasets.iterations;
         used.extend(groups.list_all(&groups.context()).await?.iter().flat_map(used_by));
@@ -180,6 +181,10 @@ impl Node {
 
 fn named_by(dataset: &DatasetInfo) -> impl Iterator<Item = Named> {
     dataset.shardsets.iter().filter_map(|one| one.manifest.map(|now| (one.id, now.version, now.hash)))
+}
+
+fn read_by(job: &JobInfo) -> impl Iterator<Item = Named> {
+    job.sources.iter().map(|source| (source.shardset, source.version, source.hash))
 }
 
 fn used_by(info: &IterationInfo) -> impl Iterator<Item = Named> {

@@ -3,6 +3,7 @@
 
 use crate::datasets::feeding::FeedingNode;
 use crate::datasets::file_finder::{Absence, WantedFile};
+use crate::datasets::preprocess::{FileKey, FileStanding, Part};
 use crate::datasets::tasks::{TaskName, TaskStatus};
 use crate::error::NodeError;
 use crate::membership::Membership;
@@ -45,8 +46,10 @@ pub(crate) enum DatasetRequest {
     Tasks {},
     /// What the node feeds at the moment. Answers `Feeding`.
     Feeding {},
-    /// Answers `Aborted`.
+    /// Answers `Aborted`, of a sync.
     AbortTask { name: String },
+    /// To make a part of a file of a job, or how it stands. Answers `MadeFile`, after a second at most.
+    MakeFile { key: FileKey, part: Box<Part> },
 }
 
 /// A shard file as a sync saw it.
@@ -115,6 +118,9 @@ pub(crate) enum DatasetReply {
     /// Whether there was such a task.
     Aborted {
         found: bool,
+    },
+    MadeFile {
+        standing: Box<FileStanding>,
     },
 }
 

@@ -1,31 +1,41 @@
 //! Putting a dataset's samples through user code and writing what comes out as a new directory of shard files.
 //!
-//! 1. The request is checked: functions and their parameters, shardsets, and whether the location can be written.
-//! 2. A background task takes the files of the main shardset, several at a time. Each file's rows are read in file order,
-//!    joined so that every row stays, and go through the collater and the preprocessors in batches (`job`).
-//! 3. What is to be exported goes to a parquet file in the data directory and from there, whole, to the location, as
-//!    `shard.<index>.parquet`: the index of the file it was made from, so that the two join.
+//! 1. The request is checked where it is made (`checks`): functions and their parameters, shardsets, and whether the location
+//!    can be written. Then it is a *job* in the catalogue, which outlives every node.
+//! 2. The node that does the chores sees to it (`jobs`, `runner`): it hands out the files of the main shardset to all nodes,
+//!    and begins with the job where it stands when the chores come to it.
+//! 3. Each node makes several files at a time (`workbench`, `file_maker`), with its own Python processes. A file goes to the
+//!    location whole, as `shard.<index>.parquet`: the index of the file it was made from, so that the two join.
 //!
-//! Invariants: a failed batch fails the task and names its samples; nothing is left out silently; a file at the location is
-//! whole or not there. The new directory is no shardset until somebody adds it. Driven by the server.
+//! Invariants: a failed batch fails the job and names its samples; nothing is left out silently; a file at the location is
+//! whole or not there; a job reads the manifests that there were when it was begun. Two nodes may make the same file: each
+//! writes the same. The new directory is a shardset when somebody adds it, or the request asked for it.
 
 mod checks;
-mod job;
+mod export;
+mod file_maker;
+mod jobs;
+mod round;
+mod runner;
 mod scratch;
+mod workbench;
 
 use crate::datasets::iterations::{Function, IterationOptions};
-use crate::datasets::preview::left_join::LeftJoin;
+use crate::datasets::unix_ms;
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
-use job::{Export, Job};
+pub(crate) use file_maker::Part;
+pub(crate) use jobs::{see_to_jobs, with_jobs};
+use lavandin_cluster::{Command, JobInfo, Reply};
 use lavandin_feed::location::Location;
 use lavandin_types::DatasetId;
-use scratch::Scratch;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+pub(crate) use workbench::{FileKey, FileStanding, Workbench};
 
 /// What is to be written where.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PreprocessRequest {
     /// The directory to write to.
     pub location: String,
@@ -41,10 +51,32 @@ pub struct PreprocessRequest {
     pub overwrite: bool,
     /// Whether a file's last batch is left out unless it is full.
     pub drop_last: bool,
+    /// Whether the directory is to be a shardset of the dataset when it is done.
+    pub register: bool,
+}
+
+impl PreprocessRequest {
+    /// What a job was begun with.
+    fn of(job: &JobInfo) -> Result<Self, NodeError> {
+        serde_json::from_str(&job.request).map_err(|error| {
+            let text = format!("the job {} cannot be read by this version ({error}); upgrade it", job.name);
+            NodeError::Refused(text)
+        })
+    }
+
+    /// The user code, as iterations name it.
+    fn options(&self) -> IterationOptions {
+        IterationOptions {
+            collater: self.collater.clone(),
+            preprocessors: self.preprocessors.clone(),
+            ..IterationOptions::default()
+        }
+    }
 }
 
 impl Node {
-    /// Begins to preprocess a dataset; the name of the task. While a task of that name runs, no other is begun.
+    /// Begins to preprocess a dataset; the name of the task. While a task of that name runs, no other is begun. It is durable
+    /// when this returns.
     pub async fn preprocess(
         &self,
         context: &CallContext,
@@ -56,53 +88,42 @@ impl Node {
             return Err(refused("Batch size must be greater than 0"));
         }
         let info = self.dataset(dataset).await?;
-        let options = IterationOptions {
-            collater: request.collater.clone(),
-            preprocessors: request.preprocessors.clone(),
-            ..IterationOptions::default()
-        };
-        self.check_preprocessing(context, &options).await?;
-        let chosen = checks::chosen(&info, request.shardsets.as_deref().unwrap_or_default())?;
+        self.check_preprocessing(context, &request.options()).await?;
+        let chosen = checks::chosen(&info, &request)?;
         self.await_syncs(context, &chosen).await?;
-        let info = self.dataset(dataset).await?;
+        // What a sync replaces meanwhile stays until the job names it.
+        self.dataset(dataset).await?;
+        let (info, pins) = self.pinned_dataset(context, dataset, &chosen)?;
         if info.uid_column().is_none() {
             return Err(refused("Dataset has no uid column"));
         }
         checks::all_synced(&info, &chosen)?;
-        let target = Location::parse(&request.location)?;
-        let scratch = Scratch::new(self.data_dir())?;
-        let existing = self.existing_files(&target, &scratch, request.overwrite).await?;
-        let runtime = Arc::clone(&self.datasets);
-        let uid_column = info.uid_column_name.clone();
-        let open = move || {
-            let join = LeftJoin::open(&runtime, &info, &chosen, options)?;
-            checks::same_files(&join).map(|()| join)
+        self.check_target(&Location::parse(&request.location)?).await?;
+        let sources = checks::sources(&info, &chosen)?;
+        self.check_sources(context, (Arc::clone(&info), sources.clone()), request.options()).await?;
+        let job = JobInfo {
+            name: task_name(dataset, &request),
+            run: random_run()?,
+            dataset,
+            sources,
+            request: serde_json::to_string(&request)
+                .map_err(|_| NodeError::Internal("a request cannot be written down"))?,
+            created_at_s: unix_ms() / 1000,
+            failure: None,
         };
-        let join = self.blocking(context, open).await??;
-
-        let name = task_name(dataset, &request);
-        let Some(task) = self.datasets.tasks.start(&name, "processing") else { return Ok(name) };
-        let job = Job {
-            runtime: Arc::clone(&self.datasets),
-            progress: task.progress(),
-            join,
-            export: Export { columns: request.export_columns, uid_column },
-            target,
-            existing,
-            scratch,
-            batch_size: u64::from(request.batch_size),
-            drop_last: request.drop_last,
-        };
-        let shown = name.clone();
-        self.datasets.handle.spawn_blocking(move || {
-            let outcome = job.run();
-            if let Err(error) = &outcome {
-                tracing::warn!(event = "preprocess_failed", task = %shown, %error, "a dataset could not be preprocessed");
-            }
-            task.end(outcome.map_err(|error| error.to_string()));
-        });
-        Ok(name)
+        let begun = self.command(context, Command::BeginJob { job }).await?;
+        drop(pins);
+        match begun {
+            Reply::Job { info } => Ok(info.name.clone()),
+            _ => Err(NodeError::Internal("the catalogue answered another command")),
+        }
     }
+}
+
+fn random_run() -> Result<u64, NodeError> {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).map_err(|_| NodeError::Internal("the system gives no random bytes"))?;
+    Ok(u64::from_le_bytes(bytes))
 }
 
 /// As the published server names it.

@@ -12,6 +12,7 @@ use crate::datasets::peer_calls::{
     DatasetPeers, DatasetReply, DatasetRequest, FilePiece, FileRequest, PIECE_BYTES_MAX, decode_request,
 };
 use crate::datasets::plan_cache::IterationPlan;
+use crate::datasets::preprocess::Workbench;
 use crate::datasets::preview::Previews;
 use crate::datasets::results::Results;
 use crate::datasets::session::{ReadyBytes, Session, SessionLimits};
@@ -93,7 +94,11 @@ pub(crate) struct DatasetRuntime {
     pub(crate) chunks: ChunkCache<crate::datasets::files::FileError>,
     pub(crate) manifests: Manifests,
     pub(crate) python: PythonPool,
+    /// Syncs.
     pub(crate) tasks: Tasks,
+    /// Preprocessing jobs that this node sees to.
+    pub(crate) jobs: Tasks,
+    pub(crate) workbench: Workbench,
     pub(crate) batches: BatchCache,
     pub(crate) results: Results,
     pub(crate) previews: Previews,
@@ -163,6 +168,8 @@ impl DatasetRuntime {
             manifests: Manifests::open(&data_dir, StoredFiles::new(peers.clone(), handle.clone()))?,
             python: PythonPool::new(python),
             tasks: Tasks::default(),
+            jobs: Tasks::default(),
+            workbench: Workbench::new(threads, data_dir.clone()),
             batches: BatchCache::new(batch_bytes),
             results: Results::default(),
             previews: Previews::default(),
@@ -188,6 +195,7 @@ impl DatasetRuntime {
 
     /// Ends sessions, tasks and Python processes; what is called after that fails.
     pub(crate) async fn stop(&self) {
+        self.workbench.stop();
         self.tasks.abort_all();
         let sessions: Vec<_> = lock(&self.sessions).drain().collect();
         lock(&self.plans).clear();
@@ -242,6 +250,10 @@ impl DatasetRuntime {
                 let directory = Location::parse(&directory).map_err(|error| status(error.into()))?;
                 let files = self.absent_files(&directory, &manifest).await.map_err(status)?;
                 DatasetReply::Absent { files }
+            }
+            DatasetRequest::MakeFile { key, part } => {
+                let standing = self.work_on(key, *part).await.map_err(status)?;
+                DatasetReply::MadeFile { standing: Box::new(standing) }
             }
             chore @ (DatasetRequest::StartSync { .. }
             | DatasetRequest::SyncStatus { .. }

@@ -101,7 +101,7 @@ impl Node {
         self.datasets.previews.forget(dataset);
         self.datasets.forget_dataset(dataset);
         for shardset in &info.shardsets {
-            self.abort_task(&crate::datasets::sync::task_name(shardset.id)).await;
+            self.abort_sync(&crate::datasets::sync::task_name(shardset.id)).await;
         }
         self.sweep_if_alone().await;
         Ok(())
@@ -115,7 +115,7 @@ impl Node {
         shardset: ShardsetId,
     ) -> Result<(), NodeError> {
         self.dataset(dataset).await?.shardset(shardset)?;
-        self.abort_task(&crate::datasets::sync::task_name(shardset)).await;
+        self.abort_sync(&crate::datasets::sync::task_name(shardset)).await;
         self.remove_shardset(context, dataset, shardset).await?;
         self.datasets.previews.forget(dataset);
         Ok(())

@@ -10,6 +10,7 @@ mod indexes;
 mod iterate;
 mod keys;
 mod life;
+mod preprocessing;
 mod reads;
 mod shards;
 mod sharing;

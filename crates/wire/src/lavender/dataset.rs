@@ -133,6 +133,8 @@ pub struct PreprocessDataset {
     pub batch_size: i64,
     pub overwrite: bool,
     pub drop_last: bool,
+    /// Ours: whether the new directory becomes a shardset of the dataset.
+    pub register: bool,
 }
 
 impl Body for PreprocessDataset {
@@ -146,6 +148,7 @@ impl Body for PreprocessDataset {
         let batch_size = fields.required("batch_size");
         let overwrite = fields.optional("overwrite").unwrap_or_default();
         let drop_last = fields.optional("drop_last").unwrap_or_default();
+        let register = fields.optional("register").unwrap_or_default();
         Some(Self {
             shardset_location: shardset_location?,
             source_shardset_ids,
@@ -156,6 +159,7 @@ impl Body for PreprocessDataset {
             batch_size: batch_size?,
             overwrite,
             drop_last,
+            register,
         })
     }
 }

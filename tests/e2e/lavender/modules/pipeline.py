@@ -133,6 +133,14 @@ class Stamp(Preprocessor):
         return {"stamp": [uuid.uuid4().hex] * len(batch["id"])}
 
 
+class SlowSuffix(Preprocessor):
+    name = "slow_suffix"
+
+    def process(self, batch: dict, *, seconds: float = 0.5, suffix: str = "_s") -> dict:
+        time.sleep(seconds)
+        return {"marked": [f"{value}{suffix}" for value in batch["id"]]}
+
+
 class Slow(Preprocessor):
     name = "slow"
 

@@ -1,16 +1,17 @@
 //! Whether a request to preprocess can be carried out, before anything is begun.
 
 use crate::datasets::iterations::{Function, IterationOptions};
+use crate::datasets::preprocess::PreprocessRequest;
 use crate::datasets::preprocess::scratch::Scratch;
 use crate::datasets::preview::left_join::LeftJoin;
+use crate::datasets::runtime::DatasetRuntime;
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
-use lavandin_cluster::DatasetInfo;
+use lavandin_cluster::{DatasetInfo, JobSource, ShardsetInfo};
 use lavandin_feed::location::{Location, LocationError, Scheme};
-use lavandin_feed::python::{Kind, PythonError};
+use lavandin_feed::python::Kind;
 use lavandin_types::ShardsetId;
-use std::collections::HashSet;
 use std::fs;
 use std::sync::Arc;
 
@@ -24,41 +25,37 @@ impl Node {
         context: &CallContext,
         options: &IterationOptions,
     ) -> Result<(), NodeError> {
-        let (collater, preprocessors) = (options.collater.clone(), options.preprocessors.clone());
-        if collater.is_none() && preprocessors.is_empty() {
-            return Ok(());
-        }
-        let runtime = Arc::clone(&self.datasets);
-        let check = move || {
-            let registry = runtime.python.registry();
-            let known = |kind, function: &Function| registry.check(kind, &function.name, &function.params);
-            collater.iter().try_for_each(|function| known(Kind::Collater, function))?;
-            preprocessors.iter().try_for_each(|function| known(Kind::Preprocessor, function))?;
-            let names: Vec<_> = preprocessors.iter().map(|function| function.name.as_str()).collect();
-            registry.check_dependencies(&names)
-        };
-        self.blocking(context, check).await?.map_err(|error: PythonError| error.into())
+        let (runtime, options) = (Arc::clone(&self.datasets), options.clone());
+        self.blocking(context, move || check_functions(&runtime, &options)).await?
     }
 
-    /// The files that are to stay as they are; an error if the location cannot be written.
-    pub(super) async fn existing_files(
-        &self,
-        target: &Location,
-        scratch: &Scratch,
-        overwrite: bool,
-    ) -> Result<HashSet<String>, NodeError> {
+    /// Refuses a location that cannot be written.
+    pub(super) async fn check_target(&self, target: &Location) -> Result<(), NodeError> {
         match target.scheme() {
             Scheme::S3 => {}
-            Scheme::File => self.probe(target, scratch).await?,
+            Scheme::File => self.probe(target, &Scratch::new(self.data_dir())?).await?,
             other => return Err(LocationError::ReadOnly { scheme: other.name() }.into()),
         }
         match self.datasets.stores.list(target).await {
-            Ok(_) if overwrite => Ok(HashSet::new()),
-            Ok(entries) => Ok(entries.into_iter().map(|entry| entry.name).collect()),
+            Ok(_) => Ok(()),
             // A bucket has no directories: what is not there yet is nothing to be kept.
-            Err(LocationError::Empty { .. } | LocationError::NotFound { .. }) => Ok(HashSet::new()),
+            Err(LocationError::Empty { .. } | LocationError::NotFound { .. }) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Opens what is to be read, and refuses feature shardsets without a file for each of the main one.
+    pub(super) async fn check_sources(
+        &self,
+        context: &CallContext,
+        (dataset, sources): (Arc<DatasetInfo>, Vec<JobSource>),
+        options: IterationOptions,
+    ) -> Result<(), NodeError> {
+        let runtime = Arc::clone(&self.datasets);
+        let open = move || {
+            LeftJoin::open_sources(&runtime, &dataset, &sources, options).and_then(|join| same_files(&join))
+        };
+        self.blocking(context, open).await?
     }
 
     async fn probe(&self, target: &Location, scratch: &Scratch) -> Result<(), NodeError> {
@@ -74,11 +71,50 @@ impl Node {
     }
 }
 
-/// The shardsets to read. Unknown ids are passed over unless nothing is left.
-pub(super) fn chosen(dataset: &DatasetInfo, wanted: &[String]) -> Result<Vec<ShardsetId>, NodeError> {
-    let known = dataset.shardsets.iter().map(|shardset| shardset.id);
-    let is_wanted = |id: &ShardsetId| wanted.is_empty() || wanted.contains(&id.to_string());
-    let chosen: Vec<_> = known.filter(is_wanted).collect();
+/// Refuses functions that this node does not have, parameters that they do not take, and dependencies that are missing.
+/// Blocks.
+pub(super) fn check_functions(runtime: &DatasetRuntime, options: &IterationOptions) -> Result<(), NodeError> {
+    let (collater, preprocessors) = (&options.collater, &options.preprocessors);
+    if collater.is_none() && preprocessors.is_empty() {
+        return Ok(());
+    }
+    let registry = runtime.python.registry();
+    let known = |kind, function: &Function| registry.check(kind, &function.name, &function.params);
+    collater.iter().try_for_each(|function| known(Kind::Collater, function))?;
+    preprocessors.iter().try_for_each(|function| known(Kind::Preprocessor, function))?;
+    let names: Vec<_> = preprocessors.iter().map(|function| function.name.as_str()).collect();
+    Ok(registry.check_dependencies(&names)?)
+}
+
+/// The manifests of these shardsets, the main one's first.
+pub(super) fn sources(dataset: &DatasetInfo, chosen: &[ShardsetId]) -> Result<Vec<JobSource>, NodeError> {
+    let main = dataset.main_shardset_of(chosen).ok_or(NodeError::Internal("no main shardset"))?;
+    let others = dataset.shardsets.iter().filter(|other| other.id != main.id && chosen.contains(&other.id));
+    let source = |shardset: &ShardsetInfo| {
+        let manifest = shardset.manifest?;
+        Some(JobSource { shardset: shardset.id, version: manifest.version, hash: manifest.hash })
+    };
+    Ok(std::iter::once(main).chain(others).filter_map(source).collect())
+}
+
+/// The shardsets to read: by default all but one that lies where is written to. Unknown ids are passed over unless nothing is
+/// left.
+pub(super) fn chosen(
+    dataset: &DatasetInfo,
+    request: &PreprocessRequest,
+) -> Result<Vec<ShardsetId>, NodeError> {
+    let wanted = request.shardsets.as_deref().unwrap_or_default();
+    let is_target = |shardset: &ShardsetInfo| shardset.location == request.location;
+    let is_wanted = |shardset: &&ShardsetInfo| match wanted.is_empty() {
+        true => !is_target(shardset),
+        false => wanted.contains(&shardset.id.to_string()),
+    };
+    let chosen: Vec<&ShardsetInfo> = dataset.shardsets.iter().filter(is_wanted).collect();
+    if request.overwrite && chosen.iter().any(|shardset| is_target(shardset)) {
+        let text = "what is read would be written over: leave the shardset at shardset_location out of source_shardset_ids";
+        return Err(NodeError::Refused(text.to_owned()));
+    }
+    let chosen: Vec<ShardsetId> = chosen.into_iter().map(|shardset| shardset.id).collect();
     match (chosen.is_empty(), wanted.is_empty()) {
         (false, _) => Ok(chosen),
         (true, true) => Err(NodeError::Refused("Dataset has no shardsets".to_owned())),

@@ -1,4 +1,5 @@
-use super::job::{Export, batches, name_of};
+use super::export::Export;
+use super::file_maker::{batches, name_of};
 use super::*;
 use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
@@ -83,6 +84,7 @@ fn a_task_is_named_after_what_it_does() {
         batch_size: 1,
         overwrite: false,
         drop_last: false,
+        register: false,
     };
     let dataset = DatasetId::new(1, [1; 20]);
     assert_eq!(task_name(dataset, &request), format!("{dataset}-resize-embed-file:///data/out"));

@@ -11,7 +11,7 @@ use crate::datasets::runtime::DatasetRuntime;
 use crate::datasets::user_code::Attempt;
 use crate::error::NodeError;
 use arrow::array::RecordBatch;
-use lavandin_cluster::{DatasetInfo, ShardsetInfo};
+use lavandin_cluster::{DatasetInfo, JobSource, ManifestRef};
 use lavandin_feed::cache::ChunkKey;
 use lavandin_feed::python::BatchReply;
 use lavandin_feed::rows::{Chunks, PartRows, Place};
@@ -47,11 +47,37 @@ impl LeftJoin {
                 main.id, main.location
             ))
         })?;
-        let manifest = runtime.manifests.load(main.id, manifest.version, manifest.hash)?;
-        let rows = ShardRows::new(manifest.files.iter().map(|file| file.rows).collect());
         let others =
             dataset.shardsets.iter().filter(|other| other.id != main.id && chosen.contains(&other.id));
-        let used: Vec<_> = std::iter::once(main).chain(others).filter_map(version).collect();
+        let main = version(main.id, manifest);
+        let others = others.filter_map(|other| Some(version(other.id, other.manifest?)));
+        Self::open_used(runtime, dataset, std::iter::once(main).chain(others).collect(), options)
+    }
+
+    /// The same of what a job reads. Blocks.
+    pub(crate) fn open_sources(
+        runtime: &DatasetRuntime,
+        dataset: &DatasetInfo,
+        sources: &[JobSource],
+        options: IterationOptions,
+    ) -> Result<Self, NodeError> {
+        let used = |source: &JobSource| ShardsetVersion {
+            shardset: source.shardset,
+            manifest_version: source.version,
+            manifest_hash: source.hash,
+        };
+        Self::open_used(runtime, dataset, sources.iter().map(used).collect(), options)
+    }
+
+    fn open_used(
+        runtime: &DatasetRuntime,
+        dataset: &DatasetInfo,
+        used: Vec<ShardsetVersion>,
+        options: IterationOptions,
+    ) -> Result<Self, NodeError> {
+        let main = used.first().ok_or(NodeError::Internal("nothing to join"))?;
+        let manifest = runtime.manifests.load(main.shardset, main.manifest_version, main.manifest_hash)?;
+        let rows = ShardRows::new(manifest.files.iter().map(|file| file.rows).collect());
         let shardsets = used.iter().map(|used| used.shardset).collect();
         let id = IterationId::new(0, [0; 20]);
         let outline = Outline::new(id, dataset.id, rows.clone(), definition(used, options)?)?;
@@ -165,13 +191,8 @@ impl<'a> Uids<'a> {
     }
 }
 
-fn version(shardset: &ShardsetInfo) -> Option<ShardsetVersion> {
-    let manifest = shardset.manifest?;
-    Some(ShardsetVersion {
-        shardset: shardset.id,
-        manifest_version: manifest.version,
-        manifest_hash: manifest.hash,
-    })
+fn version(shardset: ShardsetId, manifest: ManifestRef) -> ShardsetVersion {
+    ShardsetVersion { shardset, manifest_version: manifest.version, manifest_hash: manifest.hash }
 }
 
 /// That of an iteration which nobody can ask for: it says what to read and which user code to run.

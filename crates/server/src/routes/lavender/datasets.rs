@@ -49,6 +49,7 @@ routes! { "datasets":
             required("batch_size", Form::Integer, "From 1"),
             optional("overwrite", Form::Boolean, "Whether existing files are written again"),
             optional("drop_last", Form::Boolean, "Whether a file's last batch is left out unless it is full"),
+            optional("register", Form::Boolean, "Ours: whether the directory becomes a shardset when it is done"),
         ]) => Output::Json(&[required("task_id", Form::Text, "Of the background task")]);
 }
 
@@ -164,6 +165,7 @@ async fn preprocess(mut call: Call) -> Done {
         batch_size,
         overwrite: request.overwrite,
         drop_last: request.drop_last,
+        register: request.register,
     };
     let context = call.context()?;
     let started = call.app.node.preprocess(&context, dataset, request).await;

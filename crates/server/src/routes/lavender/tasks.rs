@@ -40,7 +40,7 @@ async fn list(call: Call) -> Done {
 }
 
 async fn abort(call: Call) -> Done {
-    match call.app.node.abort_task(&call.part(2)?).await {
+    match call.app.node.abort_task(&call.part(2)?).await? {
         true => null(),
         false => Err(not_found("Task not found")),
     }

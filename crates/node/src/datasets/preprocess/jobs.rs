@@ -1,0 +1,127 @@
+//! Jobs in the catalogue: who sees to them, how they end, and what people are told of them.
+
+use crate::datasets::preprocess::runner::{Ended, Runner};
+use crate::datasets::tasks::{RunningTask, TaskName, TaskStatus};
+use crate::error::NodeError;
+use crate::node::Node;
+use crate::options::CallContext;
+use lavandin_cluster::{Catalogue, Command, JobFailure, JobInfo};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+/// How often it is looked which jobs there are, besides at every change of the catalogue.
+const LOOK: Duration = Duration::from_secs(1);
+const RETRY: Duration = Duration::from_millis(500);
+/// How long the end of a job is tried to be written down; beyond, the job is begun with again.
+const END_MAX: Duration = Duration::from_secs(60);
+/// How long one try to write the end of a job down may take.
+const PROPOSAL_MAX: Duration = Duration::from_secs(10);
+const ABORTED: &str = "the task was aborted";
+
+/// Goes on until the node is gone: begins with each job that nobody sees to, while this node does the chores.
+pub(crate) async fn see_to_jobs(node: Weak<Node>) {
+    let Some(mut changes) = node.upgrade().map(|node| node.metadata.changed()) else { return };
+    loop {
+        {
+            let Some(node) = node.upgrade() else { return };
+            if node.datasets.workbench.is_stopping() {
+                return;
+            }
+            let catalogue = node.metadata.catalogue();
+            let is_running = |run| catalogue.jobs().any(|job| job.run == run && job.is_running());
+            node.datasets.workbench.retain_jobs(is_running);
+            if node.sees_to_jobs() {
+                catalogue.jobs().filter(|job| job.is_running()).for_each(|job| node.see_to(job));
+            }
+        }
+        // A channel that is closed belongs to a node that stops.
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK, changes.changed()).await {
+            return;
+        }
+    }
+}
+
+impl Node {
+    /// Whether this node does the chores.
+    pub(super) fn sees_to_jobs(&self) -> bool {
+        !self.datasets.workbench.is_stopping() && self.does_chores()
+    }
+
+    fn see_to(&self, job: &Arc<JobInfo>) {
+        let Some(task) = self.datasets.jobs.start(&job.name, "processing") else { return };
+        let runner = Runner { node: self.weak(), job: Arc::clone(job), progress: task.progress() };
+        self.datasets.handle.spawn(run(runner, task));
+    }
+
+    /// Ends a run of a job in the catalogue, durable.
+    async fn end_job(&self, job: &JobInfo, failure: Option<JobFailure>) -> Result<(), NodeError> {
+        let command = Command::EndJob { name: job.name.clone(), run: job.run, failure };
+        self.command(&CallContext::new(PROPOSAL_MAX), command).await.map(drop)
+    }
+
+    /// Ends a job because somebody wants it; whether there is one of that name.
+    pub(crate) async fn abort_job(&self, name: &str) -> Result<bool, NodeError> {
+        let catalogue = self.listed_catalogue().await?;
+        let Some(job) = catalogue.job(name) else { return Ok(false) };
+        if job.is_running() {
+            let failure = JobFailure { is_aborted: true, reason: ABORTED.to_owned() };
+            self.end_job(job, Some(failure)).await?;
+        }
+        Ok(true)
+    }
+}
+
+/// Sees to a job until it is over, or another node's.
+async fn run(runner: Runner, task: RunningTask) {
+    let ended = runner.run().await;
+    let failure = match ended {
+        // The catalogue says what is to be told of it.
+        Ended::Left => return task.end(Ok(())),
+        Ended::Done => None,
+        Ended::Failed(reason) => Some(JobFailure { is_aborted: false, reason }),
+    };
+    if let Some(JobFailure { reason, .. }) = &failure {
+        tracing::warn!(event = "preprocess_failed", task = %runner.job.name, error = %reason, "a dataset could not be preprocessed");
+    }
+    let until = tokio::time::Instant::now() + END_MAX;
+    while tokio::time::Instant::now() < until {
+        let Some(node) = runner.node.upgrade() else { break };
+        match node.end_job(&runner.job, failure.clone()).await {
+            Ok(()) => break,
+            Err(error) => tracing::debug!(%error, "the end of a job is not written down yet"),
+        }
+        drop(node);
+        tokio::time::sleep(RETRY).await;
+    }
+    task.end(Ok(()));
+}
+
+/// Tasks with the catalogue's jobs among them: what runs as some node says, else as begun; what failed and why.
+pub(crate) fn with_jobs(
+    tasks: Vec<(TaskName, TaskStatus)>,
+    catalogue: &Catalogue,
+) -> Vec<(TaskName, TaskStatus)> {
+    let mut all: BTreeMap<TaskName, TaskStatus> = BTreeMap::new();
+    for (name, status) in tasks {
+        let further =
+            |known: &TaskStatus| (known.is_over(), status.current) < (status.is_over(), known.current);
+        if !all.get(&name).is_some_and(further) {
+            all.insert(name, status);
+        }
+    }
+    for job in catalogue.jobs() {
+        match &job.failure {
+            None => drop(all.entry(job.name.clone()).or_insert_with(|| status("processing", None))),
+            Some(failure) => {
+                let word = if failure.is_aborted { "aborted" } else { "failed" };
+                all.insert(job.name.clone(), status(word, Some(failure.reason.clone())));
+            }
+        }
+    }
+    all.into_iter().collect()
+}
+
+fn status(word: &str, error: Option<String>) -> TaskStatus {
+    TaskStatus { status: word.to_owned(), current: 0, total: 0, error }
+}
