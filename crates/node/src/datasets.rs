@@ -17,6 +17,7 @@ mod feeding;
 mod file_finder;
 mod files;
 mod grants;
+mod inspection;
 mod iteration_groups;
 mod iterations;
 mod listings;

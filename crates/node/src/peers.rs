@@ -52,6 +52,8 @@ pub(crate) mod method {
     pub(crate) const FILES: u16 = 7;
     /// A batch to be put through user code; see `DraftForm`.
     pub(crate) const PREPARE: u16 = 8;
+    /// A shard file to be read whole; see `InspectForm`.
+    pub(crate) const INSPECT: u16 = 9;
 }
 
 /// The way to other nodes.

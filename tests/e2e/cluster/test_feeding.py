@@ -323,6 +323,26 @@ def test_a_sync_ends_although_the_node_that_runs_it_dies(members):
     assert len(values(two.drain(iteration))) == 12_000
 
 
+def test_each_node_reads_its_own_files_for_a_sync(members):
+    nodes = start(members, 2)
+    folder = members.folder / "all"
+    write_shards(folder, 90, 200)
+    for number, path in enumerate(sorted(folder.iterdir())):
+        target = nodes[number % 3].folder / "shardset"
+        target.mkdir(exist_ok=True)
+        shutil.copyfile(path, target / path.name)
+    one = api(nodes[0])
+    dataset, shardset = one.dataset_of("read", LOCATION, shards=90)
+    # Where one node read them all, it copied 60 of them.
+    copies = [path for node in nodes for path in (node.data_dir / "file-cache").rglob("*") if path.is_file()]
+    assert len(copies) < 30, f"{len(copies)} of 90 files were copied"
+    found = ok(one.get(f"/datasets/{dataset}/statistics"))["statistics"]["id"]
+    assert (found["min"], found["max"]) == (0, 90 * 200 - 1), found
+    # What they found is as good as if one had: samples are read, and joined by their ids.
+    iteration = api(nodes[1]).iterate(dataset, batch_size=1_000)
+    assert sorted(values(api(nodes[1]).drain(iteration), "id")) == list(range(90 * 200))
+
+
 def client_command(node, *arguments) -> str:
     command = [binary(), "client", "--api-url", node.url, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=clean_environment())

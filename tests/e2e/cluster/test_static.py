@@ -71,7 +71,7 @@ def over_all_ranks(of_ranks: list) -> list[int]:
 def test_no_death_changes_what_a_rank_gets(cluster):
     """Each round a node dies in the middle of an epoch; clients go on through others, with and without naming their step."""
     nodes = [cluster[name] for name in NAMES]
-    rounds = int(os.environ.get("LAVANDIN_FEED_ROUNDS", "6"))
+    rounds = int(os.environ.get("LAVANDIN_FEED_ROUNDS", "4"))
     planned, longest = {}, 0.0
     for number in range(rounds):
         ranks, victim, by_step = RANKS[number % 3], nodes[number // 2 % 3], number % 2 == 0

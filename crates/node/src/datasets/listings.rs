@@ -25,6 +25,13 @@ pub(crate) struct Listing {
     pub(crate) silent: Vec<String>,
 }
 
+/// What lies in a directory.
+pub(crate) struct Names {
+    pub(crate) names: BTreeMap<String, Holders>,
+    /// Nodes that could not be asked, and why.
+    pub(crate) silent: Vec<String>,
+}
+
 /// A file of a listing.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
@@ -39,14 +46,25 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// A file that this node has, or a store, whoever else has it.
+    pub(crate) fn here(location: Location, format: Format) -> Self {
+        let (name, version) = (location.name().to_string(), Version::default());
+        Self { name, version, format, location, holder: None, holders: Holders::new() }
+    }
+
+    /// Whether a node has it, or can read it by itself.
+    pub(crate) fn is_on(&self, node: NodeId) -> bool {
+        self.location.scheme() != Scheme::File || self.holders().any(|holder| holder == node)
+    }
+
     /// The nodes that have a file of this name.
-    pub(crate) fn holders(&self) -> impl Iterator<Item = NodeId> {
+    fn holders(&self) -> impl Iterator<Item = NodeId> {
         self.holders.iter().map(|(node, _)| *node)
     }
 }
 
 /// Who lists a file, and how.
-type Holders = Vec<(NodeId, Version)>;
+pub(crate) type Holders = Vec<(NodeId, Version)>;
 
 impl DatasetRuntime {
     /// The shard files of a directory. Where nodes list a file differently, the version that is `known` counts, else that of
@@ -56,6 +74,29 @@ impl DatasetRuntime {
         directory: &Location,
         known: impl Fn(&str) -> Option<Version>,
     ) -> Result<Listing, NodeError> {
+        let own = self.peers.own();
+        let Names { mut names, silent } = self.list_names(directory).await?;
+        names.retain(|name, _| Format::of_name(name).is_some());
+        let mut files = Vec::with_capacity(names.len());
+        for (name, holders) in names {
+            let Some(format) = Format::of_name(&name) else { continue };
+            let location = directory.join(&name)?;
+            self.check_sizes(&location, &holders)?;
+            let wanted = known(&name);
+            let is_known = |(_, version): &&(NodeId, Version)| wanted.as_ref() == Some(version);
+            let own_one = holders.iter().find(|(node, _)| *node == own);
+            let Some((node, version)) = holders.iter().find(is_known).or(own_one).or(holders.first()) else {
+                continue;
+            };
+            let holder = own_one.is_none().then_some(*node);
+            let version = version.clone();
+            files.push(Found { name, version, format, location, holder, holders });
+        }
+        Ok(Listing { files, silent })
+    }
+
+    /// All files of a directory, by name, with who lists them: of a store this node, of a directory of files all nodes.
+    pub(crate) async fn list_names(&self, directory: &Location) -> Result<Names, NodeError> {
         let own = self.peers.own();
         let mut names: BTreeMap<String, Holders> = BTreeMap::new();
         let mut failure = None;
@@ -82,26 +123,10 @@ impl DatasetRuntime {
                 }
             }
         }
-        if let (true, Some(failure)) = (names.is_empty(), failure) {
-            return Err(failure.into());
+        match failure {
+            Some(failure) if names.is_empty() => Err(failure.into()),
+            _ => Ok(Names { names, silent }),
         }
-        names.retain(|name, _| Format::of_name(name).is_some());
-        let mut files = Vec::with_capacity(names.len());
-        for (name, holders) in names {
-            let Some(format) = Format::of_name(&name) else { continue };
-            let location = directory.join(&name)?;
-            self.check_sizes(&location, &holders)?;
-            let wanted = known(&name);
-            let is_known = |(_, version): &&(NodeId, Version)| wanted.as_ref() == Some(version);
-            let own_one = holders.iter().find(|(node, _)| *node == own);
-            let Some((node, version)) = holders.iter().find(is_known).or(own_one).or(holders.first()) else {
-                continue;
-            };
-            let holder = own_one.is_none().then_some(*node);
-            let version = version.clone();
-            files.push(Found { name, version, format, location, holder, holders });
-        }
-        Ok(Listing { files, silent })
     }
 
     /// What this node lists, for another one.

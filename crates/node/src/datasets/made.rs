@@ -148,7 +148,7 @@ impl Draft {
         (self.wishes.format() == BatchFormat::Lavender && self.plan.processes()).then(|| DraftForm {
             iteration: self.plan.outline().id.to_string(),
             indices: self.indices.clone(),
-            current: self.made.number,
+            current: self.made.current(),
             retries: self.wishes.retries(),
             no_cache: self.wishes.no_cache(),
         })
@@ -167,7 +167,7 @@ impl Draft {
             let bytes = rows.bytes();
             return made.with(Content::Rows(rows), bytes);
         }
-        match rows.encode(made.number) {
+        match rows.encode(made.current()) {
             Ok(segments) => {
                 let bytes = segment_bytes(&segments, &rows.rows);
                 made.with(Content::Encoded(segments), bytes)
@@ -192,6 +192,11 @@ impl Made {
             content: Content::Rest,
             bytes: OWN_BYTES,
         }
+    }
+
+    /// The number that clients are told: the step, where batches are steps, so that it is the same however often one is made.
+    pub(super) fn current(&self) -> u64 {
+        self.step.unwrap_or(self.number)
     }
 
     pub(super) fn with(self, content: Content, bytes: u64) -> Self {

@@ -22,7 +22,7 @@ use lavandin_plan::iterations::{
     Outline, Places, RankStatus, Rejection, Request, Sample, Step as WalkStep, Walk,
 };
 use lavandin_types::IterationId;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ const SELECTED_MAX: usize = 4096;
 /// How long the end waits for what the rank was granted through other nodes, and how often it looks.
 const OTHERS_MAX: Duration = Duration::from_secs(30);
 const OTHERS_PAUSE: Duration = Duration::from_millis(50);
+/// Samples filtered out that wait for a batch, at most: half of what a grant may have.
+const FILTERED_MAX: u64 = 1 << 19;
 
 /// What a maker comes to.
 pub(crate) enum Step {
@@ -160,6 +162,11 @@ impl Maker {
             }
             if self.exhausted {
                 return self.make_last(&plan);
+            }
+            // So that what is filtered out fits into a grant, together with a batch.
+            if self.filtered.len() >= FILTERED_MAX {
+                let filtered = std::mem::take(&mut self.filtered);
+                return Ok(Step::Made(Box::new(Made { filtered, ..self.made() })));
             }
             match self.fill(&plan, somebody_waits)? {
                 Filled::Some => {}
@@ -299,16 +306,20 @@ impl Maker {
     ) -> Result<(), NodeError> {
         let (iteration, rank, runtime) = (self.iteration, self.rank, &self.runtime);
         let (groups, peers) = (&runtime.iterations, &runtime.peers);
-        let until = Instant::now() + OTHERS_MAX;
+        let mut seen: HashMap<u64, Instant> = HashMap::new();
         loop {
             let mut others = status.open.clone();
             runtime.grants.retain_others((iteration, rank), &mut others);
             if others.is_empty() || stops(status) {
                 return Ok(());
             }
-            if Instant::now() >= until {
+            let is_stuck = |(number, _): &(u64, _)| {
+                seen.entry(*number).or_insert_with(Instant::now).elapsed() >= OTHERS_MAX
+            };
+            let (stuck, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_stuck);
+            if !stuck.is_empty() {
                 // Its client has come here: it waits for nothing over there.
-                runtime.grants.give_back(groups, (iteration, rank), others).await?;
+                runtime.grants.give_back(groups, (iteration, rank), stuck).await?;
             } else {
                 tokio::time::sleep(OTHERS_PAUSE).await;
                 runtime.grants.settle((groups, peers), (iteration, rank), &others).await?;

@@ -390,7 +390,7 @@ impl Node {
             let granted = self.granted(context, session, granting).await?;
             let counters = &self.datasets.counters;
             let failure = |(made, _): &(Made, Delivery)| {
-                Some(BatchFailure { message: made.failure()?, current: made.number, step: made.step })
+                Some(BatchFailure { message: made.failure()?, current: made.current(), step: made.step })
             };
             if let Some(failure) = granted.iter().find_map(failure) {
                 counters.failed.fetch_add(1, Ordering::Relaxed);
@@ -529,7 +529,7 @@ async fn wait_for(context: &CallContext, answer: Pending) -> Result<Outcome, Nod
 
 /// The bytes of granted batches; on an error the grants are given back.
 fn answer(granted: Vec<(Made, Delivery)>, options: NextOptions) -> Result<NextOutcome, NodeError> {
-    let current = granted.first().map_or(0, |(made, _)| made.number);
+    let current = granted.first().map_or(0, |(made, _)| made.current());
     let (step, cursor) = granted.last().map_or((None, None), |(made, _)| (made.step, made.cursor));
     let mut delivery = Delivery::default();
     let mut all = Vec::with_capacity(granted.len());

@@ -36,6 +36,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
 
 /// A session that nobody has used for so long gives its memory back; it is made again when it is needed.
 const SESSION_IDLE: Duration = Duration::from_secs(60);
@@ -99,6 +100,8 @@ pub(crate) struct DatasetRuntime {
     /// Preprocessing jobs that this node sees to.
     pub(crate) jobs: Tasks,
     pub(crate) workbench: Workbench,
+    /// Files that are read for other nodes at once.
+    pub(crate) inspections: Arc<Semaphore>,
     pub(crate) batches: BatchCache,
     pub(crate) results: Results,
     pub(crate) previews: Previews,
@@ -159,6 +162,7 @@ impl DatasetRuntime {
             reload_interval: options.modules_reload_interval.unwrap_or_default(),
             ..PythonOptions::new(data_dir.join("python"), options.modules_dir.clone())
         };
+        Workbench::clear(&data_dir)?;
         let chunk_bytes = options.memory_bytes_max / 100 * CHUNKS_PERCENT;
         let batch_bytes = options.memory_bytes_max / 100 * BATCHES_PERCENT;
         let ready_max = options.memory_bytes_max - chunk_bytes - batch_bytes;
@@ -170,6 +174,7 @@ impl DatasetRuntime {
             tasks: Tasks::default(),
             jobs: Tasks::default(),
             workbench: Workbench::new(threads, data_dir.clone()),
+            inspections: Arc::new(Semaphore::new(threads.max(1))),
             batches: BatchCache::new(batch_bytes),
             results: Results::default(),
             previews: Previews::default(),
@@ -383,7 +388,7 @@ impl DatasetRuntime {
     }
 }
 
-fn status(error: NodeError) -> PeerStatus {
+pub(crate) fn status(error: NodeError) -> PeerStatus {
     PeerStatus::new(error.code(), error.to_string())
 }
 

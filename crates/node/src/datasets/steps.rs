@@ -17,6 +17,7 @@ use lavandin_plan::{Cursor, Ending, Order, PlanHash, ShardRows, Steps};
 use lavandin_types::IterationId;
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroU32;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// How far a client may be ahead of what its rank was granted: as many answers may be in doubt.
@@ -149,14 +150,18 @@ impl Node {
         step: u64,
         options: NextOptions,
     ) -> Result<NextOutcome, NodeError> {
-        let outline = self.datasets.iterations.outline(context, iteration).await?;
+        let outline = match self.datasets.known_outline(iteration) {
+            Some(outline) => outline,
+            None => self.datasets.iterations.outline(context, iteration).await?,
+        };
         let is_stepped = !self.datasets.options(&outline).selects();
         let count = outline.steps().filter(|_| is_stepped).ok_or_else(not_stepped)?.count();
         if step >= count {
             return Ok(NextOutcome::End);
         }
-        let mut attempts = 0;
-        loop {
+        // Of a step that was granted in part the whole is made again, whatever part comes first.
+        let mut in_part = false;
+        for _ in 0..ATTEMPTS_MAX {
             match self.standing(context, &outline, rank, step).await? {
                 Standing::Taken => return self.batch_again(context, (outline, rank), step, options).await,
                 Standing::Ahead(next) => {
@@ -166,21 +171,37 @@ impl Node {
                     );
                     return Err(NodeError::Refused(text));
                 }
+                Standing::InPart => in_part = true,
                 Standing::Open => {}
             }
-            match self.next_in_order(context, iteration, rank, options).await? {
-                NextOutcome::Batch(mut batch) if batch.step < Some(step) => batch.delivery.done(),
-                NextOutcome::Batch(batch) if batch.step == Some(step) => {
+            match self.next_up_to(context, (iteration, rank), step, options).await? {
+                NextOutcome::Batch(batch) if batch.step == Some(step) && !in_part => {
                     return Ok(NextOutcome::Batch(batch));
                 }
-                NextOutcome::Failed(BatchFailure { step: of, .. }) if of < Some(step) => {}
+                NextOutcome::Batch(mut batch) if batch.step == Some(step) => batch.delivery.done(),
+                NextOutcome::Failed(failure) if failure.step == Some(step) => in_part = true,
                 failed @ NextOutcome::Failed(_) => return Ok(failed),
                 // Another call was faster, or the step is empty; a batch that is not the one goes back.
-                NextOutcome::Batch(_) | NextOutcome::End => attempts += 1,
+                NextOutcome::Batch(_) | NextOutcome::End => {}
             }
-            if attempts == ATTEMPTS_MAX {
-                let text = format!("step {step} has no batch: no sample of it has a row in every shardset");
-                return Err(NodeError::Refused(text));
+        }
+        // Others take of the rank all the while.
+        Err(NodeError::Overloaded)
+    }
+
+    /// The rank's first batch or failure that is not of an earlier step: those before have arrived, as who asks says.
+    async fn next_up_to(
+        &self,
+        context: &CallContext,
+        (iteration, rank): (IterationId, u32),
+        step: u64,
+        options: NextOptions,
+    ) -> Result<NextOutcome, NodeError> {
+        loop {
+            match self.next_in_order(context, iteration, rank, options).await? {
+                NextOutcome::Batch(mut batch) if batch.step < Some(step) => batch.delivery.done(),
+                NextOutcome::Failed(BatchFailure { step: of, .. }) if of < Some(step) => {}
+                outcome => return Ok(outcome),
             }
         }
     }
@@ -194,23 +215,27 @@ impl Node {
         step: u64,
     ) -> Result<Standing, NodeError> {
         let (groups, iteration) = (&self.datasets.iterations, outline.id);
-        let samples = outline.samples_at(rank, step).ok_or(Rejection::UnknownRank(rank))?;
-        let Some(first) = samples.first().map(|sample| sample.place) else { return Ok(Standing::Taken) };
+        let places = outline.places_at(rank, step).ok_or(Rejection::UnknownRank(rank))?;
+        let Some((block, offsets)) = places else { return Ok(Standing::Taken) };
         for _ in 0..ATTEMPTS_MAX {
             let generation = groups.rank(context, iteration, rank).await?.generation;
             let look = |from| groups.look(context, Look { iteration, rank, generation, from });
-            match look(first.block).await? {
+            let in_part = match look(block).await? {
                 Found::Stale => continue,
-                found if is_taken(&found, &samples.iter().map(|sample| sample.place).collect::<Vec<_>>()) => {
-                    return Ok(Standing::Taken);
-                }
-                _ => {}
-            }
+                found => match taken_of(&found, (block, &offsets)) {
+                    taken if taken == offsets.end - offsets.start => return Ok(Standing::Taken),
+                    taken => taken > 0,
+                },
+            };
             let next = match look(0).await? {
                 Found::Stale => continue,
                 found => first_left(outline, &found).unwrap_or(step),
             };
-            return Ok(if step > next + AHEAD_MAX { Standing::Ahead(next) } else { Standing::Open });
+            return Ok(match in_part {
+                _ if step > next + AHEAD_MAX => Standing::Ahead(next),
+                true => Standing::InPart,
+                false => Standing::Open,
+            });
         }
         Err(NodeError::Overloaded)
     }
@@ -246,20 +271,25 @@ enum Standing {
     Taken,
     /// It comes next, or after others whose answers were in doubt.
     Open,
+    /// The same, but some samples of it were granted, and done or lost.
+    InPart,
     /// The rank is far from it, at this step.
     Ahead(u64),
 }
 
-/// Whether all of these places, which are of one block, are taken; `found` was looked for from that block on.
-fn is_taken(found: &Found, places: &[Place]) -> bool {
-    let in_block = |block: u32| places.iter().all(|place| place.block == block);
+/// How many of these offsets of a block are taken; `found` was looked for from that block on.
+fn taken_of(found: &Found, (block, offsets): (u32, &Range<u64>)) -> u64 {
+    let all = offsets.end - offsets.start;
     match found {
-        Found::Block { block, taken: Taken::Offsets(offsets) } if in_block(*block) => {
-            places.iter().all(|place| offsets.contains(place.offset))
-        }
-        Found::Block { block, taken } if in_block(*block) => *taken == Taken::All,
-        Found::Block { .. } | Found::TakeBlock { .. } | Found::End => true,
-        Found::Stale => false,
+        Found::Block { block: first, taken } if *first == block => match taken {
+            Taken::Nothing => 0,
+            Taken::All => all,
+            Taken::Offsets(taken) => {
+                offsets.clone().filter(|offset| taken.contains(*offset as u32)).count() as u64
+            }
+        },
+        Found::Block { .. } | Found::TakeBlock { .. } | Found::End => all,
+        Found::Stale => 0,
     }
 }
 

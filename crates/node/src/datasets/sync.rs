@@ -3,8 +3,8 @@
 //! A cluster's syncs run on the node that does its chores (`chores`).
 //!
 //! 1. List the directory, on all nodes (`listings`); files of unknown formats are passed over.
-//! 2. Inspect each file that is not known at its present version (with `overwrite`: each file), several at a time:
-//!    rows, chunks, columns, statistics, uids, fingerprint. The first file settles the columns' types where none were
+//! 2. Inspect each file that is not known at its present version (with `overwrite`: each file), several at a time on all nodes
+//!    that have it (`inspection`): rows, chunks, columns, statistics, uids, fingerprint. The first file settles the columns' types where none were
 //!    declared. What was inspected is kept, so that a sync that was cut short goes on where it was.
 //! 3. Write the manifest, here and on the members of the dataset's group (`manifest_keeper`), and make the catalogue name
 //!    it: a compare-and-set, so that of two syncs one wins.
@@ -12,7 +12,7 @@
 //! A file that cannot be read fails the sync with a sentence that names it, and nothing changes.
 
 use crate::datasets::catalogue::{ColumnSpec, NewShardsetRequest};
-use crate::datasets::file_finder::WantedFile;
+use crate::datasets::inspection::{Inspected, InspectedFiles, Reading};
 use crate::datasets::listings::{Found, Listing};
 use crate::datasets::runtime::DatasetRuntime;
 use crate::datasets::tasks::{Progress, RunningTask};
@@ -22,15 +22,14 @@ use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{DatasetInfo, ManifestChange, ShardsetInfo};
 use lavandin_feed::format;
-use lavandin_feed::inspect::{self, InspectOptions, Inspection};
-use lavandin_feed::location::{Fingerprint, Location, Scheme, Version};
+use lavandin_feed::inspect::InspectOptions;
+use lavandin_feed::location::{Fingerprint, Location, Version};
 use lavandin_feed::manifest::{Manifest, ShardFile};
 use lavandin_feed::statistics::StatisticsKind;
 use lavandin_plan::ShardRows;
 use lavandin_types::{DatasetId, ShardFileId, ShardsetId};
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the catalogue's part of a sync may take.
@@ -214,31 +213,6 @@ pub(crate) fn task_name(shardset: ShardsetId) -> String {
 }
 
 impl DatasetRuntime {
-    /// Reads a file whole. Blocks.
-    fn inspect(&self, found: &Found, options: &InspectOptions<'_>) -> Result<Inspected, NodeError> {
-        self.handle.block_on(self.check_same(found))?;
-        let (local, fingerprint, version) = match found.holder {
-            Some(node) => {
-                let (content, version) = self.handle.block_on(self.content_on(&found.location, node))?;
-                let wanted = WantedFile {
-                    location: found.location.clone(),
-                    version: version.clone(),
-                    fingerprint: content.get(),
-                };
-                (self.handle.block_on(self.copy_from(&wanted, node))?, content, version)
-            }
-            None => {
-                let known = Some(&found.version).filter(|version| version.size.is_some());
-                let known = known.filter(|_| found.location.scheme() != Scheme::File);
-                let local = self.handle.block_on(self.stores.local(&found.location, known))?;
-                let (fingerprint, version) = (local.fingerprint()?, local.version.clone());
-                (local, fingerprint, version)
-            }
-        };
-        let inspection = inspect::inspect(&local.path, found.format, options)?;
-        Ok(Inspected { inspection, fingerprint, version })
-    }
-
     /// The manifest of what was found, stored; `None` if nothing has changed. Blocks.
     fn manifest_of(
         &self,
@@ -274,6 +248,7 @@ impl DatasetRuntime {
             .map(|column| format::ColumnSpec::new(column.name.clone(), column.column_type.clone()));
         let replaces = shardset.manifest.map_or(0, |old| old.version);
         let work = Work {
+            shardset: shardset.id,
             progress,
             found: &found,
             uid_column: &dataset.uid_column_name,
@@ -325,57 +300,20 @@ impl DatasetRuntime {
             others = rest;
         }
         let options = work.options(&columns, &kinds);
-        for (at, made) in self.inspect_side_by_side(work, others, &options)? {
+        let (shardset, found, progress) = (work.shardset, work.found, work.progress);
+        let reading = Reading { shardset, found, options: &options, progress };
+        for (at, made) in self.inspect_all(&reading, others)? {
             let file = work.found[at].location.shown();
             format::merge_columns(work.found[at].format, &mut columns, &made.inspection.columns, &file)?;
             inspected.push((at, made));
         }
         Ok((columns, inspected))
     }
-
-    /// Inspects files on several threads; the first failure ends it.
-    fn inspect_side_by_side(
-        &self,
-        work: &Work<'_>,
-        files: &[usize],
-        options: &InspectOptions<'_>,
-    ) -> Result<InspectedFiles, NodeError> {
-        let next = AtomicUsize::new(0);
-        let (made, failure) = (Mutex::new(Vec::new()), Mutex::new(None));
-        let fail = |error| {
-            lock(&failure).get_or_insert(error);
-        };
-        let run = || {
-            while let Some(&at) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-                if lock(&failure).is_some() {
-                    return;
-                }
-                if work.progress.is_cancelled() {
-                    return fail(NodeError::Refused("the sync was aborted".to_owned()));
-                }
-                match self.inspect(&work.found[at], options) {
-                    Ok(inspected) => lock(&made).push((at, inspected)),
-                    Err(error) => return fail(error),
-                }
-                work.progress.advance();
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..self.threads.max(1).min(files.len()) {
-                scope.spawn(run);
-            }
-        });
-        if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let mut made = made.into_inner().unwrap_or_else(PoisonError::into_inner);
-        made.sort_by_key(|(at, _)| *at);
-        Ok(made)
-    }
 }
 
 /// What a sync works on.
 struct Work<'a> {
+    shardset: ShardsetId,
     progress: &'a Progress,
     found: &'a [Found],
     uid_column: &'a str,
@@ -391,16 +329,6 @@ impl Work<'_> {
     ) -> InspectOptions<'b> {
         InspectOptions { declared: &self.declared, earlier, uid_column: Some(self.uid_column), kinds }
     }
-}
-
-/// Files that were read whole, by their places in the listing.
-type InspectedFiles = Vec<(usize, Inspected)>;
-
-/// A file that was read whole.
-struct Inspected {
-    inspection: Inspection,
-    fingerprint: Fingerprint,
-    version: Version,
 }
 
 /// What a manifest tells a file's content by: its fingerprint, and the tag that its store or file system gives it.
@@ -428,7 +356,7 @@ impl Identity {
     }
 }
 
-fn shard_file(
+pub(crate) fn shard_file(
     (at, found): (usize, &Found),
     inspected: Inspected,
     columns: &[format::ColumnSpec],
@@ -451,10 +379,6 @@ fn shard_file(
         uid_index: names[0].clone(),
         member_index: names[1].clone(),
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Node {

@@ -70,6 +70,10 @@ impl Door {
                     from.ok_or_else(unnamed)?;
                     self.datasets.prepare_for(&call.payload).await
                 }
+                method::INSPECT => {
+                    from.ok_or_else(unnamed)?;
+                    self.datasets.inspect_for(&call.payload).await
+                }
                 method::SNAPSHOT => self.rebuilding.answer(from.ok_or_else(unnamed)?, &call.payload).await,
                 other => {
                     let message = format!("this version knows no calls of kind {other}; upgrade the node");

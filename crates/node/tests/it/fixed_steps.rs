@@ -161,9 +161,11 @@ async fn steps_by_number_come_as_often_as_they_are_asked_for() {
     let iteration = begin(&node, shards, &options, 2).await.unwrap();
     let mut cursor = None;
     for (step, batches) in whole.iter().enumerate() {
+        let mut bytes = None;
         for again in [false, false, true] {
             let mut batch = batch_of(&node, iteration, 1, step as u64).await.unwrap().unwrap();
             assert_eq!((numbers(&batch), batch.step), (batches[1].clone(), Some(step as u64)));
+            assert_eq!(*bytes.get_or_insert_with(|| batch.segments.concat()), batch.segments.concat());
             // The first one is lost, the second is kept and acknowledged, the third is as good as another.
             if again {
                 node.complete(&context(), iteration, numbers(&batch)).await.unwrap();
@@ -184,6 +186,45 @@ async fn steps_by_number_come_as_often_as_they_are_asked_for() {
     // Who asks for a step has all before it, however many answers were in doubt.
     assert_eq!(numbers(&batch_of(&node, iteration, 0, 3).await.unwrap().unwrap()), whole[3][0]);
     assert_eq!(node.progress(&context(), iteration).await.unwrap().in_progress.len(), 20);
+    node.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_is_the_same_whatever_part_of_it_was_granted_before() {
+    let (_dir, node, shards) = set_up().await;
+    let in_order = IterationOptions { order: OrderKind::Sequential, ..fixed(8, Ending::Balanced, None) };
+    let iteration = begin(&node, shards, &in_order, 1).await.unwrap();
+    let all: Vec<u64> = (0..8).collect();
+    assert_eq!(take_numbers(&node, iteration, 0).await, Some(all.clone()));
+    node.complete(&context(), iteration, vec![0, 1, 2]).await.unwrap();
+    node.pushback(&context(), iteration).await.unwrap();
+    // Three of it are done; whoever asks for the step gets all of it, as before.
+    assert_eq!(numbers(&batch_of(&node, iteration, 0, 0).await.unwrap().unwrap()), all);
+    assert_eq!(node.progress(&context(), iteration).await.unwrap().completed, 3);
+
+    node.shutdown().await.unwrap();
+}
+
+/// What can be read of a step is its batch; a step of which nothing can be read says so as often as it is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn samples_that_cannot_be_read_are_left_out_of_their_step() {
+    let (dir, node, shards) = set_up().await;
+    let in_order = IterationOptions { order: OrderKind::Sequential, ..fixed(8, Ending::Balanced, None) };
+    let eights = begin(&node, shards, &in_order, 1).await.unwrap();
+    let twos = IterationOptions { batch_size: 2, ..in_order };
+    let twos = begin(&node, shards, &twos, 1).await.unwrap();
+    std::fs::remove_file(dir.path().join("data").join(name(1))).unwrap();
+    assert_eq!(numbers(&batch_of(&node, eights, 0, 0).await.unwrap().unwrap()), (0..8).collect::<Vec<_>>());
+    for _ in 0..2 {
+        assert_eq!(numbers(&batch_of(&node, eights, 0, 1).await.unwrap().unwrap()), [8, 9]);
+    }
+    assert_eq!(numbers(&batch_of(&node, eights, 0, 2).await.unwrap().unwrap()), [20, 21, 22, 23]);
+    for _ in 0..2 {
+        let options = NextOptions { step: Some(5), ..NextOptions::default() };
+        let outcome = node.next_batch(&context(), twos, 0, options).await.unwrap();
+        assert!(matches!(outcome, NextOutcome::Failed(failure) if failure.step == Some(5)));
+    }
+    assert_eq!(numbers(&batch_of(&node, twos, 0, 10).await.unwrap().unwrap()), [20, 21]);
     node.shutdown().await.unwrap();
 }
 

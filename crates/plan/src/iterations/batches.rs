@@ -82,6 +82,12 @@ impl Batches {
         true
     }
 
+    /// The samples of an open batch.
+    pub(crate) fn open_samples(&self, number: u64) -> Option<Arc<Places>> {
+        let batch = &self.list[self.find(number)?];
+        (!batch.delivered).then(|| Arc::clone(&batch.samples))
+    }
+
     /// Takes an open batch out.
     pub(crate) fn remove_open(&mut self, number: u64) -> Option<Batch> {
         let at = self.find(number).filter(|at| !self.list[*at].delivered)?;

@@ -138,7 +138,8 @@ impl Definition {
         if groups.is_some_and(|groups| groups.len() != lanes || groups.iter().any(Vec::is_empty)) {
             return Err(Rejection::Invalid("a replication group has no ranks"));
         }
-        let (count, limit) = (u64::from(self.batch_samples().get()), limits.request_samples_max);
+        // What was filtered out before a batch is in the same grant.
+        let (count, limit) = (u64::from(self.batch_samples().get()), limits.request_samples_max / 2);
         (count <= limit).then_some(()).ok_or(Rejection::TooManySamples { count, limit })
     }
 

@@ -133,15 +133,23 @@ impl Taking {
 /// Takes an open grant back; how many of its samples can be granted again.
 pub(crate) fn give_back(entry: &Entry, rank: u32, number: u64) -> u64 {
     let Some(ordinal) = entry.definition.group_of(rank) else { return 0 };
+    let Some(samples) = entry.state().ranks.get(&rank).and_then(|rank| rank.batches.open_samples(number))
+    else {
+        return 0;
+    };
+    let blocks = blocks_of(entry, [&*samples]);
+    let mut others = entry.definition.ranks_of(ordinal);
+    others.retain(|other| *other != rank);
     let mut state = entry.state();
+    // Where the sequence of batches is fixed none comes in part: who has done one sample of it has it.
+    if entry.lanes.is_some() && is_done_in_part(&state, (ordinal, &others), &samples, &blocks) {
+        state.ranks.get_mut(&rank).map(|rank| rank.batches.deliver(number));
+        state.close_if_ended(entry);
+        return 0;
+    }
     let Some(batch) = state.ranks.get_mut(&rank).and_then(|rank| rank.batches.remove_open(number)) else {
         return 0;
     };
-    drop(state);
-    let blocks = blocks_of(entry, [&*batch.samples]);
-    let mut others = entry.definition.ranks_of(ordinal);
-    others.retain(|other| *other != rank);
-    state = entry.state();
     let mut returned = 0;
     for place in batch.samples.iter() {
         let offset = u64::from(place.offset);
@@ -165,6 +173,18 @@ pub(crate) fn give_back(entry: &Entry, rank: u32, number: u64) -> u64 {
     }
     state.close_if_ended(entry);
     returned
+}
+
+/// Whether the only rank of its group that has taken one of these samples has done it.
+fn is_done_in_part(state: &State, (group, others): (u32, &[u32]), samples: &Places, blocks: &Blocks) -> bool {
+    let Some(group) = state.groups.get(&group) else { return false };
+    samples.iter().any(|place| {
+        let offset = u64::from(place.offset);
+        let block = blocks.get(&place.block).filter(|block| offset < block.len());
+        block.is_some_and(|block| {
+            !group.open.contains(block.index(offset)) && !state.is_taken_by_any(others, place)
+        })
+    })
 }
 
 /// Makes everything in progress and everything that failed remaining again; how many samples.

@@ -18,6 +18,7 @@ use crate::iterations::walk::Sample;
 use crate::order::{Block, EpochOrder};
 use crate::steps::Steps;
 use lavandin_types::{DatasetId, IterationId};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// What an iteration was created with, but for the number of rows in each of its files.
@@ -106,10 +107,16 @@ impl Outline {
         Some(lanes.step_at(place))
     }
 
-    /// What a rank gets at a step; empty beyond the last one. `None` without fixed shares, and for unknown ranks.
-    pub fn samples_at(&self, rank: u32, step: u64) -> Option<Vec<Sample>> {
+    /// In which block a rank gets a step, and which offsets of it; the inner `None` beyond the last step. `None` without fixed
+    /// shares, and for unknown ranks.
+    pub fn places_at(&self, rank: u32, step: u64) -> Option<Option<(u32, Range<u64>)>> {
         let (lanes, lane) = (self.lanes.as_ref()?, self.definition.group_of(rank)?);
-        let Some((number, offsets)) = lanes.block_at(lane, step) else { return Some(Vec::new()) };
+        Some(lanes.block_at(lane, step))
+    }
+
+    /// What a rank gets at a step; empty beyond the last one. Makes a whole block. `None` without fixed shares, and for unknown ranks.
+    pub fn samples_at(&self, rank: u32, step: u64) -> Option<Vec<Sample>> {
+        let Some((number, offsets)) = self.places_at(rank, step)? else { return Some(Vec::new()) };
         let block = self.block(number)?;
         let sample = |offset: u64| Sample {
             place: Place { block: number, offset: offset as u32 },

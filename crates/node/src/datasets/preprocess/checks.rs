@@ -104,7 +104,7 @@ pub(super) fn chosen(
     request: &PreprocessRequest,
 ) -> Result<Vec<ShardsetId>, NodeError> {
     let wanted = request.shardsets.as_deref().unwrap_or_default();
-    let is_target = |shardset: &ShardsetInfo| shardset.location == request.location;
+    let is_target = |shardset: &ShardsetInfo| is_same_place(&shardset.location, &request.location);
     let is_wanted = |shardset: &&ShardsetInfo| match wanted.is_empty() {
         true => !is_target(shardset),
         false => wanted.contains(&shardset.id.to_string()),
@@ -122,6 +122,16 @@ pub(super) fn chosen(
             let text = format!("No shardsets found for the provided shardset ids: {}", wanted.join(", "));
             Err(NodeError::Refused(text))
         }
+    }
+}
+
+/// Whether two locations are the same directory, as far as their texts tell.
+pub(super) fn is_same_place(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (Location::parse(one), Location::parse(other)) else { return one == other };
+    match (one.file_path(), other.file_path()) {
+        // Paths are compared part by part.
+        (Some(one), Some(other)) => one == other,
+        _ => one.as_str().trim_end_matches('/') == other.as_str().trim_end_matches('/'),
     }
 }
 

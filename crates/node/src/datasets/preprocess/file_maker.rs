@@ -1,7 +1,6 @@
 //! Making one file of a job: the samples of a file of the main shardset, read in file order, joined so that every row stays,
 //! put through the collater and the preprocessors batch by batch, and written to the location whole. Blocks.
 
-use crate::datasets::iterations::IterationOptions;
 use crate::datasets::preprocess::PreprocessRequest;
 use crate::datasets::preprocess::export::Export;
 use crate::datasets::preprocess::scratch::Scratch;
@@ -113,15 +112,6 @@ impl FileMaker {
         if self.drop_last { count >= self.batch_size } else { count > 0 }
     }
 
-    /// Refuses functions that this node does not have.
-    pub(super) fn check(
-        &self,
-        runtime: &DatasetRuntime,
-        options: &IterationOptions,
-    ) -> Result<(), NodeError> {
-        super::checks::check_functions(runtime, options)
-    }
-
     /// Makes a part of a file; ends early once it is not wanted any more.
     pub(super) fn make(
         &self,
@@ -135,7 +125,21 @@ impl FileMaker {
             Part::Rows => self.write_rows(runtime, file, is_wanted),
             Part::Columns => self.first_columns(runtime, file),
         };
-        made.unwrap_or_else(|unmade| unmade)
+        let made = made.unwrap_or_else(|unmade| unmade);
+        if !matches!(made, Made::Done { .. }) {
+            // What is half written is of no use, and a disk that is full would stay so.
+            drop(std::fs::remove_file(self.scratch.file(&self.name_of(file))));
+        }
+        // What goes wrong while a node stops, or a job is aborted, is nobody's fault.
+        match made {
+            Made::Failed { .. } | Made::Unable { .. } if !is_wanted() => Made::Unwanted {},
+            made => made,
+        }
+    }
+
+    /// The file that is made of a file of the main shardset.
+    pub(super) fn name_of(&self, file: u32) -> String {
+        name_of(file, self.join.files())
     }
 
     fn write_rows(
@@ -144,19 +148,23 @@ impl FileMaker {
         file: u32,
         is_wanted: &dyn Fn() -> bool,
     ) -> Result<Made, Made> {
-        let mut writer = ParquetWriter::create(&self.scratch.file(&name_of(file))).map_err(unwritten)?;
+        let mut writer = ParquetWriter::create(&self.scratch.file(&self.name_of(file))).map_err(unwritten)?;
         for batch in batches(self.join.samples_of(file), self.batch_size, self.drop_last) {
             if !is_wanted() {
                 return Err(Made::Unwanted {});
             }
             let rows = self.process(runtime, file, batch)?;
-            writer.write(&rows).map_err(|error| Made::Failed { reason: error.to_string() })?;
+            writer.write(&rows).map_err(unwritten)?;
+        }
+        // A run that is over must not write over what comes after it.
+        if !is_wanted() {
+            return Err(Made::Unwanted {});
         }
         self.put(runtime, file, writer)
     }
 
     fn write_no_rows(&self, runtime: &DatasetRuntime, file: u32, columns: &Columns) -> Result<Made, Made> {
-        let mut writer = ParquetWriter::create(&self.scratch.file(&name_of(file))).map_err(unwritten)?;
+        let mut writer = ParquetWriter::create(&self.scratch.file(&self.name_of(file))).map_err(unwritten)?;
         writer.write(&RecordBatch::new_empty(columns.schema()?)).map_err(unwritten)?;
         self.put(runtime, file, writer)
     }
@@ -189,7 +197,7 @@ impl FileMaker {
 
     /// Closes a file and copies it to the target, durable.
     fn put(&self, runtime: &DatasetRuntime, file: u32, writer: ParquetWriter) -> Result<Made, Made> {
-        let name = name_of(file);
+        let name = self.name_of(file);
         let path = self.scratch.file(&name);
         let written = writer.finish().map_err(unwritten)?;
         let target = self.target.join(&name).map_err(NodeError::from)?;
@@ -200,12 +208,20 @@ impl FileMaker {
 }
 
 fn unwritten(error: ParquetWriteError) -> Made {
-    Made::Unable { reason: error.to_string() }
+    let reason = error.to_string();
+    match error {
+        // This node's disk.
+        ParquetWriteError::Io { .. } | ParquetWriteError::Failed { .. } => Made::Unable { reason },
+        ParquetWriteError::MixedTypes { .. }
+        | ParquetWriteError::DoesNotFit { .. }
+        | ParquetWriteError::MissingColumn { .. } => Made::Failed { reason },
+    }
 }
 
-/// The file that is made of a file of the main shardset.
-pub(super) fn name_of(file: u32) -> String {
-    format!("shard.{file:05}.parquet")
+/// The file that is made of one of so many. Five digits, and more where there are more files, so that names sort as indices do.
+pub(super) fn name_of(file: u32, files: u32) -> String {
+    let digits = files.saturating_sub(1).max(1).ilog10() as usize + 1;
+    format!("shard.{file:0width$}.parquet", width = digits.max(5))
 }
 
 /// A file's samples in batches; with `drop_last` the last one is left out unless it is full.

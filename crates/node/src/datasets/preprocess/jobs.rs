@@ -1,6 +1,7 @@
 //! Jobs in the catalogue: who sees to them, how they end, and what people are told of them.
 
 use crate::datasets::preprocess::runner::{Ended, Runner};
+use crate::datasets::preprocess::workbench::MAKERS_MAX;
 use crate::datasets::tasks::{RunningTask, TaskName, TaskStatus};
 use crate::error::NodeError;
 use crate::node::Node;
@@ -13,8 +14,6 @@ use std::time::Duration;
 /// How often it is looked which jobs there are, besides at every change of the catalogue.
 const LOOK: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_millis(500);
-/// How long the end of a job is tried to be written down; beyond, the job is begun with again.
-const END_MAX: Duration = Duration::from_secs(60);
 /// How long one try to write the end of a job down may take.
 const PROPOSAL_MAX: Duration = Duration::from_secs(10);
 const ABORTED: &str = "the task was aborted";
@@ -32,7 +31,9 @@ pub(crate) async fn see_to_jobs(node: Weak<Node>) {
             let is_running = |run| catalogue.jobs().any(|job| job.run == run && job.is_running());
             node.datasets.workbench.retain_jobs(is_running);
             if node.sees_to_jobs() {
-                catalogue.jobs().filter(|job| job.is_running()).for_each(|job| node.see_to(job));
+                let mut running: Vec<_> = catalogue.jobs().filter(|job| job.is_running()).collect();
+                running.sort_by_key(|job| (job.created_at_s, job.run));
+                running.into_iter().take(MAKERS_MAX).for_each(|job| node.see_to(job));
             }
         }
         // A channel that is closed belongs to a node that stops.
@@ -81,12 +82,15 @@ async fn run(runner: Runner, task: RunningTask) {
         Ended::Done => None,
         Ended::Failed(reason) => Some(JobFailure { is_aborted: false, reason }),
     };
+    // What goes wrong because this node stops, or the chores have moved, is no end of the job.
+    if runner.node().is_err() {
+        return task.end(Ok(()));
+    }
     if let Some(JobFailure { reason, .. }) = &failure {
         tracing::warn!(event = "preprocess_failed", task = %runner.job.name, error = %reason, "a dataset could not be preprocessed");
     }
-    let until = tokio::time::Instant::now() + END_MAX;
-    while tokio::time::Instant::now() < until {
-        let Some(node) = runner.node.upgrade() else { break };
+    // As long as it takes: to begin anew would be to do all again that is written over.
+    while let Ok(node) = runner.node() {
         match node.end_job(&runner.job, failure.clone()).await {
             Ok(()) => break,
             Err(error) => tracing::debug!(%error, "the end of a job is not written down yet"),

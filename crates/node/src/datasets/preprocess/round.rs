@@ -4,7 +4,7 @@
 //! wrong fails the job at once; a file that nobody can make fails it after a while.
 
 use crate::datasets::peer_calls::{DatasetReply, DatasetRequest};
-use crate::datasets::preprocess::file_maker::{Columns, Made, Part, name_of};
+use crate::datasets::preprocess::file_maker::{Columns, Made, Part};
 use crate::datasets::preprocess::runner::{Ended, Runner, UNABLE_MAX, UNABLE_REST, is_silence, no_columns};
 use crate::datasets::preprocess::workbench::{FileKey, FileStanding};
 use crate::datasets::runtime::DatasetRuntime;
@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use lavandin_types::{ErrorCode, NodeId};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ const RETRY: Duration = Duration::from_millis(200);
 const BUSY_REST: Duration = Duration::from_millis(500);
 /// How often it is looked who else may help, and whether the job is still wanted.
 const LOOK: Duration = Duration::from_millis(500);
-/// Files that are looked through for the best one.
+/// Files that are looked through for one that a node may make.
 const LOOKED_AT_MAX: usize = 1024;
 
 pub(super) struct Round<'a> {
@@ -37,18 +38,22 @@ pub(super) struct Round<'a> {
     columns: Option<Columns>,
 }
 
+/// Where files are to be made that lie somewhere.
+pub(super) type Homes = HashMap<u32, Vec<NodeId>>;
+
 /// Files that nobody makes at the moment.
 struct Queue<'a> {
     waiting: VecDeque<u32>,
     /// Who has the files that are written again.
-    homes: &'a HashMap<String, Vec<NodeId>>,
+    homes: &'a Homes,
     unable: HashMap<u32, Unable>,
 }
 
-/// A file that these nodes could not make.
+/// A file that these nodes could not make; since when that is all who may.
+#[derive(Default)]
 struct Unable {
-    since: Instant,
     nodes: BTreeSet<NodeId>,
+    all_since: Option<Instant>,
 }
 
 /// What is known of a node.
@@ -83,12 +88,7 @@ struct Answer {
 }
 
 impl<'a> Round<'a> {
-    pub(super) fn new(
-        runner: &'a Runner,
-        files: VecDeque<u32>,
-        part: &'a Part,
-        homes: &'a HashMap<String, Vec<NodeId>>,
-    ) -> Self {
+    pub(super) fn new(runner: &'a Runner, files: VecDeque<u32>, part: &'a Part, homes: &'a Homes) -> Self {
         let queue = Queue { waiting: files, homes, unable: HashMap::new() };
         Self { runner, part, queue, calls: FuturesUnordered::new(), helpers: BTreeMap::new(), columns: None }
     }
@@ -214,34 +214,36 @@ async fn ask(
 }
 
 impl Queue<'_> {
-    /// Takes the file that a node is to make next: one that lies there, else one that lies nowhere, else any; but none that it
-    /// could not make while there are others that have not tried it.
+    /// Takes the file that a node is to make next. One that lies somewhere is made where it lies; one that a node could not make
+    /// waits for the others that may.
     fn take(&mut self, helper: NodeId, all: &BTreeSet<NodeId>) -> Option<u32> {
-        let is_for = |file: &u32| match self.unable.get(file) {
-            Some(unable) => !unable.nodes.contains(&helper) || unable.nodes.is_superset(all),
-            None => true,
+        let may = |file: &u32| {
+            let makers = self.makers_of(*file, all);
+            let has_tried = self
+                .unable
+                .get(file)
+                .is_some_and(|unable| unable.nodes.contains(&helper) && !unable.nodes.is_superset(&makers));
+            makers.contains(&helper) && !has_tried
         };
-        let rank = |file: &u32| match self.homes.get(&name_of(*file)) {
-            _ if self.homes.is_empty() => 0,
-            Some(holders) if holders.contains(&helper) => 0,
-            None => 1,
-            Some(_) => 2,
-        };
-        let looked_at = self.waiting.iter().take(LOOKED_AT_MAX).enumerate().filter(|(_, file)| is_for(file));
-        let (at, _) = match self.homes.is_empty() {
-            true => looked_at.into_iter().next()?,
-            false => looked_at.min_by_key(|(_, file)| rank(file))?,
-        };
+        let at = self.waiting.iter().take(LOOKED_AT_MAX).position(may)?;
         self.waiting.remove(at)
     }
 
-    /// Puts a file back that a node could not make; whether nobody of these could for too long.
+    /// Who may make a file: those of its homes that are there.
+    fn makers_of<'b>(&self, file: u32, all: &'b BTreeSet<NodeId>) -> Cow<'b, BTreeSet<NodeId>> {
+        let homes = self.homes.get(&file).into_iter().flatten();
+        let homes: BTreeSet<NodeId> = homes.filter(|home| all.contains(home)).copied().collect();
+        if homes.is_empty() { Cow::Borrowed(all) } else { Cow::Owned(homes) }
+    }
+
+    /// Puts a file back that a node could not make; whether nobody who may could for too long.
     fn put_back(&mut self, file: u32, helper: NodeId, all: &BTreeSet<NodeId>) -> bool {
-        let new = || Unable { since: Instant::now(), nodes: BTreeSet::new() };
-        let unable = self.unable.entry(file).or_insert_with(new);
+        let makers = self.makers_of(file, all);
+        let unable = self.unable.entry(file).or_default();
         unable.nodes.insert(helper);
         self.waiting.push_back(file);
-        unable.nodes.is_superset(all) && unable.since.elapsed() >= UNABLE_MAX
+        unable.nodes.is_superset(&makers)
+            && unable.all_since.get_or_insert_with(Instant::now).elapsed() >= UNABLE_MAX
     }
 }
 
@@ -249,38 +251,40 @@ impl Queue<'_> {
 mod tests {
     use super::*;
 
-    fn queue(files: &[u32], homes: &HashMap<String, Vec<NodeId>>, taken: [NodeId; 3]) -> [Option<u32>; 3] {
-        let all = BTreeSet::from(taken);
-        let waiting = VecDeque::from(files.to_vec());
-        taken.map(|node| Queue { waiting: waiting.clone(), homes, unable: HashMap::new() }.take(node, &all))
+    fn queue<'a>(files: &[u32], homes: &'a Homes) -> Queue<'a> {
+        Queue { waiting: VecDeque::from(files.to_vec()), homes, unable: HashMap::new() }
     }
 
     #[test]
     fn a_file_is_written_again_where_it_lies() {
         let nodes = [1, 2, 3].map(NodeId::new);
-        let homes = HashMap::from([(name_of(0), vec![nodes[1]]), (name_of(2), vec![nodes[0], nodes[2]])]);
-        assert_eq!(queue(&[0, 1, 2], &homes, nodes), [Some(2), Some(0), Some(2)]);
-        let homes = HashMap::from([(name_of(0), vec![nodes[1]])]);
-        assert_eq!(queue(&[0, 1, 2], &homes, nodes), [Some(1), Some(0), Some(1)]);
-        assert_eq!(queue(&[0], &homes, nodes), [Some(0); 3]);
-        assert_eq!(queue(&[], &homes, nodes), [None; 3]);
-        assert_eq!(queue(&[7, 1], &HashMap::new(), nodes), [Some(7); 3]);
+        let all = BTreeSet::from(nodes);
+        let first = |files: &[u32], homes| nodes.map(|node| queue(files, homes).take(node, &all));
+        let homes = HashMap::from([(0, vec![nodes[1]]), (2, vec![nodes[0], nodes[2]])]);
+        assert_eq!(first(&[0, 1, 2], &homes), [Some(1), Some(0), Some(1)]);
+        assert_eq!(first(&[0, 2], &homes), [Some(2), Some(0), Some(2)]);
+        assert_eq!(first(&[0], &homes), [None, Some(0), None]);
+        // Where its node is gone for good, anybody.
+        let homes = HashMap::from([(0, vec![NodeId::new(9)])]);
+        assert_eq!(first(&[0], &homes), [Some(0); 3]);
+        let nowhere = HashMap::new();
+        assert_eq!(first(&[7, 1], &nowhere), [Some(7); 3]);
+        assert_eq!(first(&[], &nowhere), [None; 3]);
     }
 
     #[test]
     fn a_file_that_a_node_cannot_make_waits_for_the_others() {
         let [one, other] = [1, 2].map(NodeId::new);
         let (all, homes) = (BTreeSet::from([one, other]), HashMap::new());
-        let mut queue = Queue { waiting: VecDeque::from([0]), homes: &homes, unable: HashMap::new() };
+        let mut queue = queue(&[0], &homes);
         assert_eq!(queue.take(one, &all), Some(0));
         assert!(!queue.put_back(0, one, &all));
-        assert_eq!(queue.take(one, &all), None);
-        // The other one has it for a long time.
-        queue.unable.get_mut(&0).unwrap().since = Instant::now().checked_sub(2 * UNABLE_MAX).unwrap();
-        assert_eq!(queue.take(other, &all), Some(0));
-        assert!(!queue.put_back(0, one, &all));
-        assert_eq!(queue.take(other, &all), Some(0));
-        assert!(queue.put_back(0, other, &all), "nobody can");
+        // The other one may have much else to do before.
+        assert_eq!((queue.take(one, &all), queue.take(other, &all)), (None, Some(0)));
+        assert!(!queue.put_back(0, other, &all), "one failure of each is not for long");
         assert_eq!(queue.take(one, &all), Some(0), "all have tried, so all may again");
+        let long_ago = Instant::now().checked_sub(2 * UNABLE_MAX).unwrap();
+        queue.unable.get_mut(&0).unwrap().all_since = Some(long_ago);
+        assert!(queue.put_back(0, one, &all), "nobody can");
     }
 }

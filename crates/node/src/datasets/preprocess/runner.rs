@@ -9,23 +9,27 @@
 //! lies at the location.
 
 use crate::datasets::catalogue::NewShardsetRequest;
+use crate::datasets::listings::{Holders, Names};
 use crate::datasets::preprocess::PreprocessRequest;
-use crate::datasets::preprocess::file_maker::{Columns, FileMaker, Part, name_of};
-use crate::datasets::preprocess::round::Round;
+use crate::datasets::preprocess::checks::is_same_place;
+use crate::datasets::preprocess::file_maker::{Columns, FileMaker, Part};
+use crate::datasets::preprocess::round::{Homes, Round};
 use crate::datasets::tasks::Progress;
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
-use lavandin_cluster::JobInfo;
-use lavandin_feed::location::{Location, LocationError, Scheme};
+use lavandin_cluster::{JobInfo, ShardsetInfo};
+use lavandin_feed::location::{Location, LocationError, Version};
 use lavandin_types::{ErrorCode, NodeId};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long something is tried that needs a node which may be away: longer than one is that is started again.
 pub(super) const UNABLE_MAX: Duration = Duration::from_secs(120);
 pub(super) const UNABLE_REST: Duration = Duration::from_secs(2);
+/// How long a node is waited for that may have files already.
+const SILENT_MAX: Duration = Duration::from_secs(15);
 /// How long it may take to make a shardset of the location, and then to sync it.
 const REGISTER_MAX: Duration = Duration::from_secs(600);
 const SYNC_MAX: Duration = Duration::from_secs(24 * 3600);
@@ -55,34 +59,56 @@ impl Runner {
 
     async fn run_steps(&self) -> Result<(), Ended> {
         let request = PreprocessRequest::of(&self.job).map_err(failed)?;
+        let target = Location::parse(&request.location).map_err(|error| failed(error.into()))?;
         let maker = self.open().await?;
         let files = maker.files();
         self.progress.step("processing", u64::from(files));
-        let Lying { kept, homes } = self.lying(&request).await?;
-        let (mut rows, mut without_rows) = (VecDeque::new(), VecDeque::new());
+        let before = self.lying(&target).await?;
+        let mut work = Work::default();
         for file in 0..files {
-            match (kept.contains(&name_of(file)), maker.has_batches(file)) {
-                (true, _) => self.progress.advance(),
-                (false, true) => rows.push_back(file),
-                (false, false) => without_rows.push_back(file),
+            match (before.get(&maker.name_of(file)), maker.has_batches(file)) {
+                (Some(_), _) if !request.overwrite => self.progress.advance(),
+                (holders, has_batches) => {
+                    work.add(file, has_batches, holders.filter(|_| target.file_path().is_some()))
+                }
             }
         }
-        drop(kept);
-        let mut columns = self.make_all(rows, &Part::Rows, &homes).await?;
-        if !without_rows.is_empty() {
-            if columns.is_none() {
-                let other = (0..files).find(|file| maker.has_batches(*file));
-                let other = other.ok_or_else(|| Ended::Failed(no_columns(without_rows[0])))?;
-                columns = self.make_all(VecDeque::from([other]), &Part::Columns, &homes).await?;
-            }
-            let columns = columns.ok_or_else(|| Ended::Failed(no_columns(without_rows[0])))?;
-            self.make_all(without_rows, &Part::NoRows { columns }, &homes).await?;
+        let other = (0..files).find(|file| maker.has_batches(*file));
+        let names: Vec<String> = (0..files).map(|file| maker.name_of(file)).collect();
+        // It may be large, and another job's turn.
+        drop(maker);
+        let mut columns = self.make(&work, None, other).await?;
+        while let Some(stale) = self.stale(&target, &work, &names).await? {
+            columns = self.make(&stale, columns, other).await?;
         }
         if request.register {
             self.progress.step("register", u64::from(files));
+            self.await_files(&target, &names).await?;
             self.register(&request).await?;
         }
         Ok(())
+    }
+
+    /// Makes files, those without rows last; the columns of one of them.
+    async fn make(
+        &self,
+        work: &Work,
+        known: Option<Columns>,
+        other: Option<u32>,
+    ) -> Result<Option<Columns>, Ended> {
+        let homes = work.homes();
+        let made = Round::new(self, work.rows.clone(), &Part::Rows, &homes).run().await?;
+        let mut columns = made.or(known);
+        let Some(first) = work.without_rows.front() else { return Ok(columns) };
+        if columns.is_none() {
+            let other = other.ok_or_else(|| Ended::Failed(no_columns(*first)))?;
+            let files = VecDeque::from([other]);
+            columns = Round::new(self, files, &Part::Columns, &Homes::new()).run().await?;
+        }
+        let of_others = columns.clone().ok_or_else(|| Ended::Failed(no_columns(*first)))?;
+        let part = Part::NoRows { columns: of_others };
+        Round::new(self, work.without_rows.clone(), &part, &homes).run().await?;
+        Ok(columns)
     }
 
     /// The node, while this is its job.
@@ -114,50 +140,78 @@ impl Runner {
         }
     }
 
-    /// What is at the location already.
-    async fn lying(&self, request: &PreprocessRequest) -> Result<Lying, Ended> {
-        let node = self.node()?;
-        let target = Location::parse(&request.location).map_err(|error| failed(error.into()))?;
-        if target.scheme() != Scheme::File {
-            let listed = match node.datasets.stores.list(&target).await {
-                Ok(entries) => entries,
-                Err(LocationError::Empty { .. } | LocationError::NotFound { .. }) => Vec::new(),
-                Err(error) => return Err(failed(error.into())),
-            };
-            let names = listed.into_iter().map(|entry| entry.name);
-            let kept = if request.overwrite { HashSet::new() } else { names.collect() };
-            return Ok(Lying { kept, homes: HashMap::new() });
+    /// What lies at the location, and where. Nodes that are away are waited for as long as a start takes: what they have need
+    /// not be made again.
+    async fn lying(&self, target: &Location) -> Result<BTreeMap<String, Holders>, Ended> {
+        let begun = Instant::now();
+        loop {
+            let Names { names, silent } = self.list(target).await?;
+            if silent.is_empty() || begun.elapsed() >= SILENT_MAX || self.node()?.membership.is_alone() {
+                return Ok(names);
+            }
+            tokio::time::sleep(UNABLE_REST).await;
         }
-        // Folders are the nodes' own: a file that is written again is written where it lies.
-        let listing = node.datasets.list_shards(&target, |_| None).await;
-        let files = match listing {
-            Ok(listing) => listing.files,
-            Err(NodeError::Location(LocationError::Empty { .. } | LocationError::NotFound { .. })) => {
-                Vec::new()
-            }
-            Err(_) if request.overwrite => Vec::new(),
-            Err(error) => return Err(failed(error)),
-        };
-        Ok(match request.overwrite {
-            false => Lying { kept: files.into_iter().map(|file| file.name).collect(), homes: HashMap::new() },
-            true => {
-                let homes = files.into_iter().map(|file| {
-                    let holders = file.holders().collect();
-                    (file.name, holders)
-                });
-                Lying { kept: HashSet::new(), homes: homes.collect() }
-            }
-        })
     }
 
-    /// Has a part of each of these files made; the columns of one of them.
-    async fn make_all(
-        &self,
-        files: VecDeque<u32>,
-        part: &Part,
-        homes: &HashMap<String, Vec<NodeId>>,
-    ) -> Result<Option<Columns>, Ended> {
-        Round::new(self, files, part, homes).run().await
+    async fn list(&self, target: &Location) -> Result<Names, Ended> {
+        let begun = Instant::now();
+        loop {
+            let node = self.node()?;
+            match node.datasets.list_names(target).await {
+                Ok(names) => return Ok(names),
+                Err(NodeError::Location(
+                    LocationError::Empty { .. }
+                    | LocationError::NotFound { .. }
+                    | LocationError::NotADirectory { .. },
+                )) => return Ok(Names { names: BTreeMap::new(), silent: Vec::new() }),
+                Err(_) if !node.membership.is_alone() && begun.elapsed() < UNABLE_MAX => {}
+                Err(error) => return Err(failed(error)),
+            }
+            drop(node);
+            tokio::time::sleep(UNABLE_REST).await;
+        }
+    }
+
+    /// Files that were written again on one of the nodes that had them, and lie on another as they were: that one makes it too.
+    /// A folder that nodes share shows the new file on all of them.
+    async fn stale(&self, target: &Location, work: &Work, names: &[String]) -> Result<Option<Work>, Ended> {
+        if work.holders.values().all(|holders| holders.len() < 2) {
+            return Ok(None);
+        }
+        let now = self.lying(target).await?;
+        let mut stale = Work::default();
+        for (files, has_batches) in [(&work.rows, true), (&work.without_rows, false)] {
+            for file in files {
+                let lies = now.get(&names[*file as usize]);
+                let as_before = |holder: &&(NodeId, Version)| lies.is_some_and(|lies| lies.contains(holder));
+                let holders: Holders =
+                    work.holders.get(file).into_iter().flatten().filter(as_before).cloned().collect();
+                if !holders.is_empty() {
+                    stale.add(*file, has_batches, Some(&holders));
+                }
+            }
+        }
+        let is_none = stale.rows.is_empty() && stale.without_rows.is_empty();
+        Ok((!is_none).then_some(stale))
+    }
+
+    /// Waits until all files are listed: a shardset of some of them would not join.
+    async fn await_files(&self, target: &Location, names: &[String]) -> Result<(), Ended> {
+        let begun = Instant::now();
+        loop {
+            let lying = self.list(target).await?.names;
+            let missing: Vec<&String> = names.iter().filter(|name| !lying.contains_key(*name)).collect();
+            let Some(first) = missing.first() else { return Ok(()) };
+            if begun.elapsed() >= UNABLE_MAX || self.node()?.membership.is_alone() {
+                let text = format!(
+                    "the files are written, but {} of them ({first} first) are on no node that can be asked: begin the task again \
+                     when all nodes are back",
+                    missing.len()
+                );
+                return Err(Ended::Failed(text));
+            }
+            tokio::time::sleep(UNABLE_REST).await;
+        }
     }
 
     /// Makes the location a shardset, unless it is one, and syncs it.
@@ -168,7 +222,7 @@ impl Runner {
             match register_once(&node, &self.job, request).await {
                 Ok(()) => return Ok(()),
                 // A node may be away that has files of it.
-                Err(error) if is_silence(&error) && begun.elapsed() < UNABLE_MAX => {
+                Err(_) if !node.membership.is_alone() && begun.elapsed() < UNABLE_MAX => {
                     drop(node);
                     tokio::time::sleep(UNABLE_REST).await;
                 }
@@ -190,7 +244,8 @@ async fn register_once(
     let (context, patient) = (CallContext::new(REGISTER_MAX), CallContext::new(SYNC_MAX));
     let known = |node: &Node| -> Result<_, NodeError> {
         let info = node.known_dataset(job.dataset)?;
-        Ok(info.shardsets.iter().find(|shardset| shardset.location == request.location).map(|found| found.id))
+        let is_there = |shardset: &&ShardsetInfo| is_same_place(&shardset.location, &request.location);
+        Ok(info.shardsets.iter().find(is_there).map(|found| found.id))
     };
     let shardset = match known(node)? {
         Some(shardset) => {
@@ -213,12 +268,28 @@ async fn register_once(
     }
 }
 
-/// What is at a job's location before it begins.
-struct Lying {
-    /// Names of files that stay as they are.
-    kept: HashSet<String>,
-    /// Who has the files that are written again.
-    homes: HashMap<String, Vec<NodeId>>,
+/// Files to be made.
+#[derive(Default)]
+struct Work {
+    rows: VecDeque<u32>,
+    without_rows: VecDeque<u32>,
+    /// Who has those that lie in folders of nodes, and how.
+    holders: HashMap<u32, Holders>,
+}
+
+impl Work {
+    fn add(&mut self, file: u32, has_batches: bool, holders: Option<&Holders>) {
+        let files = if has_batches { &mut self.rows } else { &mut self.without_rows };
+        files.push_back(file);
+        if let Some(holders) = holders {
+            self.holders.insert(file, holders.clone());
+        }
+    }
+
+    fn homes(&self) -> Homes {
+        let nodes = |holders: &Holders| holders.iter().map(|(node, _)| *node).collect();
+        self.holders.iter().map(|(file, holders)| (*file, nodes(holders))).collect()
+    }
 }
 
 /// Whether a node may just be away for a moment.

@@ -4,40 +4,30 @@ use crate::error::NodeError;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Tasks of one process at one time, far more than run.
-const TASKS_MAX: u32 = 100_000;
+/// Tells the folders of a process apart.
+static NEXT: AtomicU64 = AtomicU64::new(0);
 
 pub(super) struct Scratch {
     folder: PathBuf,
 }
 
 impl Scratch {
-    /// Makes a folder, and removes those of processes that are gone: a data directory belongs to one process.
     pub(super) fn new(data_dir: &Path) -> Result<Self, NodeError> {
-        let parent = data_dir.join("preprocess");
-        let own = format!("{}-", std::process::id());
-        let make = || {
-            fs::create_dir_all(&parent)?;
-            for entry in fs::read_dir(&parent)? {
-                let entry = entry?;
-                if !entry.file_name().to_string_lossy().starts_with(&own) {
-                    fs::remove_dir_all(entry.path())?;
-                }
-            }
-            for number in 0..TASKS_MAX {
-                let folder = parent.join(format!("{own}{number}"));
-                match fs::create_dir(&folder) {
-                    Ok(()) => return Ok(folder),
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(io::Error::other("too many tasks at once"))
-        };
-        match make() {
-            Ok(folder) => Ok(Self { folder }),
-            Err(error) => Err(failed(&parent, &error)),
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let folder = parent(data_dir).join(format!("{}-{number}", std::process::id()));
+        match fs::create_dir_all(&folder) {
+            Ok(()) => Ok(Self { folder }),
+            Err(error) => Err(failed(&folder, &error)),
+        }
+    }
+
+    /// Removes what earlier processes left. A data directory belongs to one process, which calls this before it begins anything.
+    pub(super) fn clear(data_dir: &Path) -> Result<(), NodeError> {
+        match fs::remove_dir_all(parent(data_dir)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&parent(data_dir), &error)),
+            _ => Ok(()),
         }
     }
 
@@ -52,9 +42,13 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What stays is removed by the next process.
+        // What stays is removed at the next start.
         drop(fs::remove_dir_all(&self.folder));
     }
+}
+
+fn parent(data_dir: &Path) -> PathBuf {
+    data_dir.join("preprocess")
 }
 
 fn failed(path: &Path, error: &io::Error) -> NodeError {
@@ -70,6 +64,8 @@ mod tests {
         let data = tempfile::tempdir().unwrap();
         let left = data.path().join("preprocess/left-by-another/x");
         fs::create_dir_all(&left).unwrap();
+        Scratch::clear(data.path()).unwrap();
+        Scratch::clear(data.path()).unwrap();
         let (one, other) = (Scratch::new(data.path()).unwrap(), Scratch::new(data.path()).unwrap());
         assert!(!left.exists());
         assert_ne!(one.folder, other.folder);

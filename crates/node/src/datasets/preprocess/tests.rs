@@ -36,8 +36,10 @@ fn batches_cover_a_file() {
     assert_eq!(batches(10..11, 4_000_000_000, false), vec![10..11]);
     assert!(batches(10..11, 2, true).is_empty());
     assert!(batches(10..10, 2, false).is_empty());
-    assert_eq!(name_of(7), "shard.00007.parquet");
-    assert_eq!(name_of(123_456), "shard.123456.parquet");
+    assert_eq!(name_of(0, 1), "shard.00000.parquet");
+    assert_eq!(name_of(7, 100_000), "shard.00007.parquet");
+    assert_eq!(name_of(7, 100_001), "shard.000007.parquet");
+    assert_eq!(name_of(123_456, 500_000), "shard.123456.parquet");
 }
 
 #[test]
@@ -90,4 +92,11 @@ fn a_task_is_named_after_what_it_does() {
     assert_eq!(task_name(dataset, &request), format!("{dataset}-resize-embed-file:///data/out"));
     request.preprocessors.clear();
     assert_eq!(task_name(dataset, &request), format!("{dataset}--file:///data/out"));
+}
+
+#[test]
+fn one_directory_has_several_texts() {
+    let same = super::checks::is_same_place;
+    assert!(same("s3://bucket/a", "s3://bucket/a/") && same("file:///data/./a", "file:///data/a/"));
+    assert!(!same("s3://bucket/a", "s3://bucket/ab") && !same("file:///data/a", "s3://data/a"));
 }

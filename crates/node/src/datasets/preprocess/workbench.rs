@@ -1,13 +1,15 @@
 //! The files of jobs that this node makes, for whichever node sees to the job. A file that is asked for again is not begun
 //! again: who asks waits for a while, and asks once more.
 
+use crate::datasets::preprocess::checks::check_functions;
 use crate::datasets::preprocess::file_maker::{FileMaker, Made, Part};
+use crate::datasets::preprocess::scratch::Scratch;
 use crate::datasets::runtime::DatasetRuntime;
 use crate::error::NodeError;
 use lavandin_cluster::JobInfo;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,8 +19,8 @@ use tokio::sync::watch;
 const WAIT: Duration = Duration::from_secs(1);
 /// How long it is known what became of a file, for an answer that was lost.
 const KEPT: Duration = Duration::from_secs(60);
-/// Jobs that are kept open.
-const MAKERS_MAX: usize = 8;
+/// Jobs that are kept open, and so those that a node sees to at once.
+pub(super) const MAKERS_MAX: usize = 8;
 
 /// A part of a file of a run of a job, as another node is asked for it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -44,6 +46,7 @@ pub(crate) struct Workbench {
     is_stopping: AtomicBool,
     works: Mutex<HashMap<FileKey, Work>>,
     makers: Mutex<VecDeque<(u64, Arc<FileMaker>)>>,
+    opening: Mutex<()>,
 }
 
 struct Work {
@@ -55,6 +58,11 @@ struct Work {
 impl Workbench {
     pub(crate) fn new(slots: usize, data_dir: PathBuf) -> Self {
         Self { slots: slots.max(1), data_dir, ..Self::default() }
+    }
+
+    /// Removes what an earlier process left half done.
+    pub(crate) fn clear(data_dir: &Path) -> Result<(), NodeError> {
+        Scratch::clear(data_dir)
     }
 
     /// How many files this node makes at once.
@@ -104,9 +112,6 @@ impl Workbench {
 
     fn keep_maker(&self, run: u64, maker: FileMaker) -> Arc<FileMaker> {
         let mut makers = lock(&self.makers);
-        if let Some((_, known)) = makers.iter().find(|(of, _)| *of == run) {
-            return Arc::clone(known);
-        }
         let maker = Arc::new(maker);
         makers.push_back((run, Arc::clone(&maker)));
         if makers.len() > MAKERS_MAX {
@@ -164,13 +169,17 @@ impl DatasetRuntime {
 
     fn make_file(&self, job: &JobInfo, (key, part): (&FileKey, &Part)) -> Result<Made, NodeError> {
         let maker = self.file_maker(job)?;
-        let options = super::PreprocessRequest::of(job)?.options();
-        maker.check(self, &options)?;
+        check_functions(self, &super::PreprocessRequest::of(job)?.options())?;
         Ok(maker.make(self, (key.file, part), &|| self.running_job(key).is_some()))
     }
 
     /// Blocks.
     pub(super) fn file_maker(&self, job: &JobInfo) -> Result<Arc<FileMaker>, NodeError> {
+        if let Some(known) = self.workbench.known_maker(job.run) {
+            return Ok(known);
+        }
+        // One at a time: all threads that begin with a job want the same one, which may be large.
+        let _opening = lock(&self.workbench.opening);
         if let Some(known) = self.workbench.known_maker(job.run) {
             return Ok(known);
         }

@@ -67,7 +67,7 @@ fn ranks_and_their_groups() {
 
 #[test]
 fn fixed_shares_are_checked() {
-    let limits = IterationLimits { ranks_max: 3, request_samples_max: 300, ..IterationLimits::default() };
+    let limits = IterationLimits { ranks_max: 3, request_samples_max: 600, ..IterationLimits::default() };
     let shares =
         |lanes| Some(FixedShares { lanes: NonZeroU32::new(lanes).unwrap(), ending: Ending::Pad, first: 0 });
     let with = |groups: Option<Vec<Vec<u32>>>, lanes| Definition {

@@ -107,6 +107,25 @@ fn a_batch_arrived_as_a_whole_or_not_at_all() {
     logged.check_replay();
 }
 
+/// The acknowledgement may also come before its node gives the batch back.
+#[test]
+fn a_batch_that_was_done_in_part_is_not_given_back() {
+    let mut logged = Logged::new();
+    let iteration = logged.create(create_fixed(24, 1, Ending::Balanced, 0));
+    assert_eq!(step_batch(&mut logged, iteration, 0), [0, 1, 2, 3]);
+    assert_eq!(step_batch(&mut logged, iteration, 0), [4, 5, 6, 7]);
+    assert_eq!(logged.count(Request::Complete { iteration, indices: vec![5] }), 1);
+    for (number, returned) in [(1, 0), (0, 4)] {
+        let request = Request::Return { iteration, rank: 0, number, owner: Owner::NOBODY };
+        assert_eq!(logged.count(request), returned);
+    }
+    logged.restart();
+    assert_eq!(step_batch(&mut logged, iteration, 0), [0, 1, 2, 3]);
+    assert_eq!(step_batch(&mut logged, iteration, 0), [8, 9, 10, 11]);
+    assert_eq!(logged.count(Request::Complete { iteration, indices: vec![4, 6, 7] }), 3);
+    logged.check_replay();
+}
+
 #[test]
 fn a_pushback_finds_what_an_acknowledgement_reopened() {
     let mut logged = Logged::new();

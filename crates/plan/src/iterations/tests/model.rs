@@ -173,7 +173,12 @@ impl Model {
         let elsewhere: BTreeSet<u64> =
             others.iter().flat_map(|other| self.ranks[other].taken.iter().copied()).collect();
         let Some(state) = self.ranks.get_mut(&rank) else { return };
-        for index in state.open.remove(&number).into_iter().flatten() {
+        let batch: Vec<u64> = state.open.remove(&number).into_iter().flatten().collect();
+        let is_done = |index: &u64| !elsewhere.contains(index) && self.settled.contains_key(index);
+        if self.whole_batches && batch.iter().any(is_done) {
+            return;
+        }
+        for index in batch {
             if elsewhere.contains(&index) || !self.settled.contains_key(&index) {
                 state.taken.remove(&index);
                 if !elsewhere.contains(&index) {
