@@ -1,5 +1,6 @@
 //! A training job of one rank: it takes batches through whatever node answers, completes them, and begins another epoch at
-//! the end. What it was told is done must not come again, and nothing may be left out.
+//! the end. What it was told is done must not come again, and nothing may be left out. In some epochs its share is fixed: then
+//! its batches are the planned ones, whether it asks for what comes next or for steps by their numbers.
 
 use crate::cluster::Cluster;
 use crate::member::Life;
@@ -11,8 +12,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use lavandin_feed::ipc::INDEX_COLUMN;
 use lavandin_node::{
-    Batch, BatchFormat, CallContext, IterationOptions, IterationRequest, NewShardsetRequest, NextOptions,
-    NextOutcome, Node, NodeError, PlainColumn, ShuffleOptions, write_parquet,
+    Batch, BatchFormat, CallContext, Ending, IterationOptions, IterationRequest, NewShardsetRequest,
+    NextOptions, NextOutcome, Node, NodeError, PlainColumn, ShareOptions, ShuffleOptions, write_parquet,
 };
 use lavandin_types::{DatasetId, ErrorCode, IterationId};
 use std::collections::BTreeSet;
@@ -32,6 +33,14 @@ const BETWEEN: Duration = Duration::from_millis(10);
 const UNKNOWN_MAX: Duration = Duration::from_secs(15);
 /// How often another node is asked although the last one answered, in percent.
 const CHANGES: u64 = 5;
+
+/// How an epoch is shared out, and asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shares {
+    AsAsked,
+    Fixed,
+    FixedByStep,
+}
 
 pub(crate) struct Trainer {
     cluster: Arc<Cluster>,
@@ -56,8 +65,10 @@ impl Trainer {
     pub(crate) async fn run(mut self) {
         let Some(dataset) = self.dataset().await else { return };
         while !self.cluster.is_over() {
-            let Some(iteration) = self.begin(dataset).await else { return };
-            if !self.epoch(iteration).await {
+            let shares =
+                [Shares::AsAsked, Shares::Fixed, Shares::FixedByStep][self.random.range(0..3) as usize];
+            let Some(iteration) = self.begin(dataset, shares).await else { return };
+            if !self.epoch(iteration, shares).await {
                 return;
             }
             self.epochs.fetch_add(1, Ordering::Relaxed);
@@ -74,13 +85,16 @@ impl Trainer {
         .await
     }
 
-    async fn begin(&mut self, dataset: DatasetId) -> Option<IterationId> {
+    async fn begin(&mut self, dataset: DatasetId, shares: Shares) -> Option<IterationId> {
         let shuffle = ShuffleOptions { seed: self.random.range(0..1 << 20) as u32, block_shards: 2 };
+        let is_fixed = shares != Shares::AsAsked;
         let request = IterationRequest {
             dataset: dataset.to_string(),
             shardsets: Vec::new(),
             options: IterationOptions {
-                shuffle: Some(shuffle),
+                // In the order of the files it is plain what each step has.
+                shuffle: (!is_fixed).then_some(shuffle),
+                shares: is_fixed.then_some(ShareOptions { ending: Ending::Balanced, cursor: None }),
                 batch_size: BATCH,
                 ..IterationOptions::default()
             },
@@ -96,10 +110,12 @@ impl Trainer {
     }
 
     /// Goes through an iteration; false once all is over.
-    async fn epoch(&mut self, iteration: IterationId) -> bool {
+    async fn epoch(&mut self, iteration: IterationId, shares: Shares) -> bool {
         let mut done: BTreeSet<u64> = BTreeSet::new();
-        loop {
-            let options = NextOptions { format: BatchFormat::Arrow, batches: 1, ..NextOptions::default() };
+        for turn in 0_u64.. {
+            let step = (shares == Shares::FixedByStep).then_some(turn);
+            let options =
+                NextOptions { format: BatchFormat::Arrow, batches: 1, step, ..NextOptions::default() };
             let next = |node: Arc<Node>| {
                 async move { node.next_batch(&context(), iteration, 0, options).await }.boxed()
             };
@@ -115,6 +131,11 @@ impl Trainer {
                 }
                 NextOutcome::End => break,
             };
+            let planned = || turn * u64::from(BATCH)..(turn + 1) * u64::from(BATCH);
+            if shares != Shares::AsAsked && !indices.iter().copied().eq(planned()) {
+                let text = format!("step {turn} of {iteration} ({shares:?}) is {indices:?}");
+                self.cluster.history.violate(text);
+            }
             if let Some(again) = indices.iter().find(|index| done.contains(index)) {
                 let text = format!("sample {again} of {iteration} came again, and was acknowledged as done");
                 self.cluster.history.violate(text);

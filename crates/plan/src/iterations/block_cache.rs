@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of kept blocks' lists of samples.
 const LIST_BYTES_MAX: u64 = 64 << 20;
-const BLOCKS_MAX: usize = 1024;
+const BLOCKS_MAX: usize = 8192;
 /// Shard files of kept orders, up to 16 bytes each.
 const SHARDS_MAX: u64 = 4 << 20;
 const ORDERS_MAX: usize = 256;

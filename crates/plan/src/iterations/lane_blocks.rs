@@ -7,9 +7,8 @@
 //! Samples that are repeated to fill up the end are samples of their own: their number is their place, counted on from the
 //! number of samples. So each is handed out once, and done once.
 
-use crate::iterations::limits::{LANE_BLOCKS_MAX, LANES_MAX};
+use crate::iterations::limits::{LANE_BLOCK_SAMPLES, LANE_BLOCKS_MAX, LANES_MAX};
 use crate::iterations::places::Place;
-use crate::order::BLOCK_SAMPLES;
 use crate::steps::{Ending, Layout, Steps};
 use std::num::NonZeroU32;
 use std::ops::Range;
@@ -39,7 +38,7 @@ impl LaneBlocks {
     pub(crate) fn new(shares: FixedShares, batch: NonZeroU32, total: u64) -> Option<Self> {
         let FixedShares { lanes, ending, first } = shares;
         let steps = Steps::new(Layout { lanes, batch, ending }, total, first);
-        let stride = (BLOCK_SAMPLES / u64::from(batch.get())).max(1);
+        let stride = (LANE_BLOCK_SAMPLES / u64::from(batch.get())).max(1);
         let per_lane = steps.count().div_ceil(stride);
         let all = per_lane.checked_mul(u64::from(lanes.get()))?;
         let per_lane = u32::try_from(per_lane).ok()?;

@@ -4,6 +4,9 @@
 pub(crate) const BLOCK_SAMPLES_MAX: u64 = u32::MAX as u64;
 /// Shard files of a dataset.
 pub(crate) const SHARDS_MAX: u32 = 1 << 24;
+/// Samples of a lane's block, or those of one step where they are more. Blocks of thousands of lanes are kept ready, so they are
+/// smaller than an order's.
+pub(crate) const LANE_BLOCK_SAMPLES: u64 = 2048;
 /// Blocks of an iteration with fixed shares: all are given out at its creation.
 pub(crate) const LANE_BLOCKS_MAX: u32 = 1 << 24;
 /// Lanes of such an iteration, whatever the limit of ranks.

@@ -44,7 +44,7 @@ proptest! {
 fn more_blocks_than_can_be_kept_are_refused() {
     let one = NonZeroU32::MIN;
     let shares = FixedShares { lanes: one, ending: Ending::Pad, first: 0 };
-    let most = u64::from(LANE_BLOCKS_MAX) * BLOCK_SAMPLES;
+    let most = u64::from(LANE_BLOCKS_MAX) * LANE_BLOCK_SAMPLES;
     assert_eq!(LaneBlocks::new(shares, one, most).unwrap().count(), LANE_BLOCKS_MAX);
     assert_eq!(LaneBlocks::new(shares, one, most + 1), None);
 }
