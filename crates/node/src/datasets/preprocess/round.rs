@@ -35,7 +35,16 @@ pub(super) struct Round<'a> {
     queue: Queue<'a>,
     calls: FuturesUnordered<BoxFuture<'static, Answer>>,
     helpers: BTreeMap<NodeId, Helper>,
-    columns: Option<Columns>,
+    end: RoundEnd,
+}
+
+/// What a round came to.
+#[derive(Default)]
+pub(super) struct RoundEnd {
+    /// Of one of the files.
+    pub(super) columns: Option<Columns>,
+    /// Who has made which file.
+    pub(super) made: Vec<(u32, NodeId)>,
 }
 
 /// Where files are to be made that lie somewhere.
@@ -90,11 +99,17 @@ struct Answer {
 impl<'a> Round<'a> {
     pub(super) fn new(runner: &'a Runner, files: VecDeque<u32>, part: &'a Part, homes: &'a Homes) -> Self {
         let queue = Queue { waiting: files, homes, unable: HashMap::new() };
-        Self { runner, part, queue, calls: FuturesUnordered::new(), helpers: BTreeMap::new(), columns: None }
+        Self {
+            runner,
+            part,
+            queue,
+            calls: FuturesUnordered::new(),
+            helpers: BTreeMap::new(),
+            end: RoundEnd::default(),
+        }
     }
 
-    /// The columns of one of the files.
-    pub(super) async fn run(mut self) -> Result<Option<Columns>, Ended> {
+    pub(super) async fn run(mut self) -> Result<RoundEnd, Ended> {
         while !self.queue.waiting.is_empty() || !self.calls.is_empty() {
             self.hand_out(&self.runner.node()?.datasets);
             match tokio::time::timeout(LOOK, self.calls.next()).await {
@@ -103,7 +118,7 @@ impl<'a> Round<'a> {
                 Err(_) => {}
             }
         }
-        Ok(self.columns)
+        Ok(self.end)
     }
 
     /// Gives files to all nodes that have room: one each in turn, so that the first does not get everything.
@@ -145,8 +160,9 @@ impl<'a> Round<'a> {
         };
         match made {
             Some(Made::Done { columns }) => {
-                self.columns.get_or_insert(columns);
+                self.end.columns.get_or_insert(columns);
                 if *self.part != Part::Columns {
+                    self.end.made.push((file, id));
                     self.runner.progress.advance();
                 }
                 Ok(())
@@ -241,9 +257,13 @@ impl Queue<'_> {
         let makers = self.makers_of(file, all);
         let unable = self.unable.entry(file).or_default();
         unable.nodes.insert(helper);
-        self.waiting.push_back(file);
-        unable.nodes.is_superset(&makers)
-            && unable.all_since.get_or_insert_with(Instant::now).elapsed() >= UNABLE_MAX
+        let all_have_tried = unable.nodes.is_superset(&makers);
+        match all_have_tried {
+            // Soon again, so that it is tried all the while.
+            true => self.waiting.push_front(file),
+            false => self.waiting.push_back(file),
+        }
+        all_have_tried && unable.all_since.get_or_insert_with(Instant::now).elapsed() >= UNABLE_MAX
     }
 }
 

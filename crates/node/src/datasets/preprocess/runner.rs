@@ -12,8 +12,8 @@ use crate::datasets::catalogue::NewShardsetRequest;
 use crate::datasets::listings::{Holders, Names};
 use crate::datasets::preprocess::PreprocessRequest;
 use crate::datasets::preprocess::checks::is_same_place;
-use crate::datasets::preprocess::file_maker::{Columns, FileMaker, Part};
-use crate::datasets::preprocess::round::{Homes, Round};
+use crate::datasets::preprocess::file_maker::{FileMaker, Part};
+use crate::datasets::preprocess::round::{Homes, Round, RoundEnd};
 use crate::datasets::tasks::Progress;
 use crate::error::NodeError;
 use crate::node::Node;
@@ -21,7 +21,7 @@ use crate::options::CallContext;
 use lavandin_cluster::{JobInfo, ShardsetInfo};
 use lavandin_feed::location::{Location, LocationError, Version};
 use lavandin_types::{ErrorCode, NodeId};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -77,9 +77,9 @@ impl Runner {
         let names: Vec<String> = (0..files).map(|file| maker.name_of(file)).collect();
         // It may be large, and another job's turn.
         drop(maker);
-        let mut columns = self.make(&work, None, other).await?;
-        while let Some(stale) = self.stale(&target, &work, &names).await? {
-            columns = self.make(&stale, columns, other).await?;
+        let mut end = self.make(&work, RoundEnd::default(), other).await?;
+        while let Some(stale) = self.stale(&target, (&work, &end.made), &names).await? {
+            end = self.make(&stale, end, other).await?;
         }
         if request.register {
             self.progress.step("register", u64::from(files));
@@ -89,26 +89,27 @@ impl Runner {
         Ok(())
     }
 
-    /// Makes files, those without rows last; the columns of one of them.
-    async fn make(
-        &self,
-        work: &Work,
-        known: Option<Columns>,
-        other: Option<u32>,
-    ) -> Result<Option<Columns>, Ended> {
-        let homes = work.homes();
+    /// Makes files, those without rows last.
+    async fn make(&self, work: &Work, before: RoundEnd, other: Option<u32>) -> Result<RoundEnd, Ended> {
+        let (homes, mut all) = (work.homes(), before);
+        let mut take_in = |end: RoundEnd| {
+            all.columns = all.columns.take().or(end.columns);
+            all.made.extend(end.made);
+            all.columns.clone()
+        };
         let made = Round::new(self, work.rows.clone(), &Part::Rows, &homes).run().await?;
-        let mut columns = made.or(known);
-        let Some(first) = work.without_rows.front() else { return Ok(columns) };
+        let mut columns = take_in(made);
+        let Some(first) = work.without_rows.front() else { return Ok(all) };
         if columns.is_none() {
             let other = other.ok_or_else(|| Ended::Failed(no_columns(*first)))?;
-            let files = VecDeque::from([other]);
-            columns = Round::new(self, files, &Part::Columns, &Homes::new()).run().await?;
+            let looked =
+                Round::new(self, VecDeque::from([other]), &Part::Columns, &Homes::new()).run().await?;
+            columns = take_in(looked);
         }
-        let of_others = columns.clone().ok_or_else(|| Ended::Failed(no_columns(*first)))?;
-        let part = Part::NoRows { columns: of_others };
-        Round::new(self, work.without_rows.clone(), &part, &homes).run().await?;
-        Ok(columns)
+        let columns = columns.ok_or_else(|| Ended::Failed(no_columns(*first)))?;
+        let part = Part::NoRows { columns };
+        take_in(Round::new(self, work.without_rows.clone(), &part, &homes).run().await?);
+        Ok(all)
     }
 
     /// The node, while this is its job.
@@ -174,16 +175,25 @@ impl Runner {
 
     /// Files that were written again on one of the nodes that had them, and lie on another as they were: that one makes it too.
     /// A folder that nodes share shows the new file on all of them.
-    async fn stale(&self, target: &Location, work: &Work, names: &[String]) -> Result<Option<Work>, Ended> {
+    async fn stale(
+        &self,
+        target: &Location,
+        (work, made): (&Work, &[(u32, NodeId)]),
+        names: &[String],
+    ) -> Result<Option<Work>, Ended> {
         if work.holders.values().all(|holders| holders.len() < 2) {
             return Ok(None);
         }
         let now = self.lying(target).await?;
+        // What a node made for this run may have been there before, where another node has seen to it until now.
+        let made: HashSet<&(u32, NodeId)> = made.iter().collect();
         let mut stale = Work::default();
         for (files, has_batches) in [(&work.rows, true), (&work.without_rows, false)] {
             for file in files {
                 let lies = now.get(&names[*file as usize]);
-                let as_before = |holder: &&(NodeId, Version)| lies.is_some_and(|lies| lies.contains(holder));
+                let as_before = |holder: &&(NodeId, Version)| {
+                    !made.contains(&(*file, holder.0)) && lies.is_some_and(|lies| lies.contains(holder))
+                };
                 let holders: Holders =
                     work.holders.get(file).into_iter().flatten().filter(as_before).cloned().collect();
                 if !holders.is_empty() {

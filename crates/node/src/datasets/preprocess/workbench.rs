@@ -88,8 +88,12 @@ impl Workbench {
     ) -> Result<(watch::Receiver<Option<Made>>, Option<watch::Sender<Option<Made>>>), NodeError> {
         let mut works = lock(&self.works);
         works.retain(|_, work| work.made.borrow().is_none() || work.asked.elapsed() < KEPT);
-        let known = works.get_mut(key).filter(|work| work.part == *part || work.made.borrow().is_none());
-        if let Some(work) = known {
+        let known = works.get_mut(key);
+        if known.as_ref().is_some_and(|work| work.part != *part && work.made.borrow().is_none()) {
+            // Another part of the same file, under the same name: one after the other.
+            return Err(NodeError::Overloaded);
+        }
+        if let Some(work) = known.filter(|work| work.part == *part) {
             work.asked = Instant::now();
             return Ok((work.made.clone(), None));
         }
@@ -191,4 +195,29 @@ impl DatasetRuntime {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_in_work_once() {
+        let bench = Workbench::new(2, PathBuf::new());
+        let key = |file| FileKey { job: "job".to_owned(), run: 1, file };
+        let (_, begun) = bench.take_in(&key(0), &Part::Rows).unwrap();
+        let begun = begun.expect("nobody makes it yet");
+        assert!(bench.take_in(&key(0), &Part::Rows).unwrap().1.is_none(), "it is waited for");
+        // What becomes of one part says nothing of another.
+        assert!(matches!(bench.take_in(&key(0), &Part::Columns), Err(NodeError::Overloaded)));
+        let (_, _other) = bench.take_in(&key(1), &Part::Rows).unwrap();
+        assert!(
+            matches!(bench.take_in(&key(2), &Part::Rows), Err(NodeError::Overloaded)),
+            "it has two hands"
+        );
+        begun.send_replace(Some(Made::Empty {}));
+        let (made, again) = bench.take_in(&key(0), &Part::Rows).unwrap();
+        assert!(again.is_none() && *made.borrow() == Some(Made::Empty {}));
+        assert!(bench.take_in(&key(0), &Part::Columns).unwrap().1.is_some());
+    }
 }
