@@ -153,8 +153,11 @@ impl Node {
     }
 
     fn tasks_here(&self) -> Vec<(TaskName, TaskStatus)> {
-        let jobs = self.datasets.jobs.list();
-        self.datasets.tasks.list().into_iter().chain(jobs).collect()
+        let (catalogue, jobs) = (self.metadata.catalogue(), self.datasets.jobs.list());
+        // A job that has gone from the catalogue is over, though this node has not noticed yet.
+        let runs =
+            |(name, _): &(TaskName, TaskStatus)| catalogue.job(name).is_some_and(|job| job.is_running());
+        self.datasets.tasks.list().into_iter().chain(jobs.into_iter().filter(runs)).collect()
     }
 
     /// Tells a task to stop, whatever node it runs on; whether there is one.

@@ -216,7 +216,8 @@ impl Trainer {
 async fn synced(node: Arc<Node>, location: String) -> Result<DatasetId, NodeError> {
     let dataset = match node.dataset_by_name("training").await {
         Ok(found) => found.id,
-        Err(error) if error.code() == ErrorCode::NotFound => {
+        // A node alone whose disk was lost would be a cluster of its own with it.
+        Err(error) if error.code() == ErrorCode::NotFound && !node.databases().await?.is_empty() => {
             node.create_dataset(&context(), "training", "id").await?.id
         }
         Err(error) => return Err(error),
