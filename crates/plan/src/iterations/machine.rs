@@ -58,20 +58,29 @@ impl Iterations {
     /// Checks a request against applied plus pending operations. On success appends the operation's bytes to `op`, whose
     /// first one is 64 or more, and reserves what it takes; on rejection leaves no trace.
     pub fn prepare(&mut self, request: Request, op: &mut Vec<u8>) -> Result<(), Rejection> {
-        self.prepare_op(request)?.encode(op);
-        self.pending.staged_one();
+        let prepared = self.prepare_op(request)?;
+        self.pending.stage(&prepared);
+        prepared.encode(op);
         Ok(())
     }
 
     /// Applies an operation that some `prepare` made, perhaps in another life of the process. Never refuses.
     pub fn apply(&mut self, op: &[u8]) -> Outcome {
-        let outcome = match Op::decode(op) {
-            Some(op) => self.apply_op(op),
-            // The log's checksum held, so a later version wrote it; start-up refuses such logs by version.
-            None => Outcome::Count(0),
-        };
-        self.pending.applied_one();
+        // The log's checksum held, so a later version wrote it; start-up refuses such logs by version.
+        let Some(op) = Op::decode(op) else { return Outcome::Count(0) };
+        self.pending.settle(&op);
+        let outcome = self.apply_op(op);
+        if !self.pending.gone.is_empty() {
+            self.forget_gone();
+        }
         outcome
+    }
+
+    /// What is not there any more need not be hidden.
+    fn forget_gone(&mut self) {
+        let mut gone = std::mem::take(&mut self.pending.gone);
+        gone.retain(|id| self.is_known(*id));
+        self.pending.gone = gone;
     }
 
     /// The staged operations will not be logged: forget their reservations.

@@ -23,7 +23,7 @@ use crate::ShardRows;
 use crate::iterations::bytes::{read_array, read_count, read_u8, read_varint, read_varint_u32, write_varint};
 use crate::iterations::definition::Definition;
 use crate::iterations::owner::Owner;
-use crate::iterations::places::Places;
+use crate::iterations::places::{Places, Run};
 use crate::iterations::request::{Grant, read_grants, write_grants};
 use crate::order::SAMPLES_MAX;
 use lavandin_types::{DatasetId, IterationId};
@@ -88,7 +88,34 @@ impl From<Grant> for Granted {
     }
 }
 
+impl Granted {
+    /// Whether it is a batch or a failure, which are numbered.
+    pub(crate) fn has_number(&self) -> bool {
+        !self.samples.is_empty() || !self.failed.is_empty()
+    }
+
+    /// Everything that it takes.
+    pub(crate) fn runs(&self) -> impl Iterator<Item = &Run> {
+        [&self.samples, &self.filtered, &self.failed].into_iter().flat_map(|places| places.runs())
+    }
+}
+
 impl Op {
+    /// The iteration that it creates or changes; none of one that concerns a dataset.
+    pub(crate) fn iteration(&self) -> Option<IterationId> {
+        match self {
+            Self::Create(created) => Some(created.id),
+            Self::Grant(granted) => Some(granted.id),
+            Self::Join { id, .. }
+            | Self::TakeBlock { id, .. }
+            | Self::Delivered { id, .. }
+            | Self::Return { id, .. }
+            | Self::Complete { id, .. }
+            | Self::Pushback { id } => Some(*id),
+            Self::DropDataset { .. } => None,
+        }
+    }
+
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Create(created) => created.encode(out),

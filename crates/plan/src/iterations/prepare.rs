@@ -13,7 +13,7 @@ use crate::iterations::machine::Iterations;
 use crate::iterations::op::{Created, Granted, Op};
 use crate::iterations::outline::Outline;
 use crate::iterations::owner::Owner;
-use crate::iterations::pending::StagedRank;
+use crate::iterations::pending::{Staged, StagedRank};
 use crate::iterations::places::{Place, Places};
 use crate::iterations::rank::Rank;
 use crate::iterations::request::{Create, Grant, Request};
@@ -23,8 +23,6 @@ use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
-
-type Taking = BTreeMap<u32, RoaringBitmap>;
 
 impl Iterations {
     /// The operation of a request; reserves what it takes. Nothing is reserved on a rejection.
@@ -42,7 +40,6 @@ impl Iterations {
             Request::Complete { iteration, indices } => self.prepare_complete(iteration, indices),
             Request::Pushback { iteration } => {
                 self.find(iteration)?;
-                self.pending.of_mut(iteration).pushback = true;
                 Ok(Op::Pushback { id: iteration })
             }
             Request::DropDataset { dataset } => {
@@ -61,7 +58,6 @@ impl Iterations {
         let candidates = self.candidates(dataset, &definition.config_hash, join.rank);
         if let Some(joined) = choose(&candidates, &join, now_ms) {
             self.check_rank_count(&*self.find(joined)?, join.rank)?;
-            self.pending.of_mut(joined).rank_mut(join.rank);
             return Ok(Op::Join { id: joined, rank: join.rank });
         }
         if self.is_known(id) {
@@ -80,7 +76,6 @@ impl Iterations {
         let state = State::begin(&outline);
         let entry = Entry::new(outline, state);
         self.pending.created.insert(id, Arc::new(entry));
-        self.pending.of_mut(id).rank_mut(join.rank);
         let created = Created { id, dataset, now_ms, rank: join.rank, given_up, rows, definition };
         Ok(Op::Create(Box::new(created)))
     }
@@ -130,7 +125,7 @@ impl Iterations {
         Ok(replaceable[..needed].iter().map(|(_, _, id)| *id).collect())
     }
 
-    fn prepare_take_block(&mut self, id: IterationId, group: u32, block: u32) -> Result<Op, Rejection> {
+    fn prepare_take_block(&self, id: IterationId, group: u32, block: u32) -> Result<Op, Rejection> {
         let entry = self.find(id)?;
         if !entry.definition.has_group(group) {
             return Err(Rejection::UnknownGroup(group));
@@ -151,11 +146,10 @@ impl Iterations {
         if length > BLOCK_SAMPLES_MAX {
             return Err(Rejection::TooManySamples { count: length, limit: BLOCK_SAMPLES_MAX });
         }
-        self.pending.of_mut(id).blocks.insert(block, group);
         Ok(Op::TakeBlock { id, group, block })
     }
 
-    fn prepare_grant(&mut self, grant: Grant) -> Result<Op, Rejection> {
+    fn prepare_grant(&self, grant: Grant) -> Result<Op, Rejection> {
         let entry = self.find(grant.iteration)?;
         let rank = grant.rank;
         let group = entry.definition.group_of(rank).ok_or(Rejection::UnknownRank(rank))?;
@@ -165,16 +159,7 @@ impl Iterations {
         self.check_rank_count(&entry, rank)?;
         self.check_new(&entry, &grant)?;
         self.check_number(&entry, &grant)?;
-        let taking = self.check_places(&entry, (rank, group), &lists)?;
-        let staged = self.pending.of_mut(grant.iteration);
-        staged.closing.extend(&grant.delivered);
-        let staged = staged.rank_mut(rank);
-        for (block, offsets) in taking {
-            *staged.taken.entry(block).or_default() |= offsets;
-        }
-        if !grant.samples.is_empty() || !grant.failed.is_empty() {
-            staged.batches.insert(grant.number, grant.owner);
-        }
+        self.check_places(&entry, (rank, group), &lists)?;
         Ok(Op::Grant(Box::new(Granted::from(grant))))
     }
 
@@ -200,9 +185,9 @@ impl Iterations {
         let staged = self.pending.of(entry.id);
         let staged_rank = staged.and_then(|staged| staged.ranks.get(&grant.rank));
         let batches = staged_rank.map_or(0, |staged| staged.batches.len());
-        let comes_back =
-            staged.is_some_and(|staged| staged.pushback) || staged_rank.is_some_and(|staged| staged.returns);
         let state = entry.state();
+        let comes_back = staged
+            .is_some_and(|staged| staged.returns(grant.rank) || settles_returned(staged, &state, grant.rank));
         let rank = state.ranks.get(&grant.rank);
         let generation = rank.map_or(0, |rank| rank.generation).saturating_add(u64::from(comes_back));
         if generation != grant.generation || comes_back {
@@ -233,13 +218,13 @@ impl Iterations {
         entry: &Entry,
         (rank, group): (u32, u32),
         lists: &[&Places; 3],
-    ) -> Result<Taking, Rejection> {
+    ) -> Result<(), Rejection> {
         let blocks = blocks_of(entry, lists.iter().copied());
         let staged = self.pending.of(entry.id);
         let staged_rank = staged.and_then(|staged| staged.ranks.get(&rank));
         let state = entry.state();
         let applied = state.ranks.get(&rank);
-        let mut taking = Taking::new();
+        let mut taking: BTreeMap<u32, RoaringBitmap> = BTreeMap::new();
         for run in lists.iter().flat_map(|places| places.runs()) {
             let place = Place { block: run.block, offset: run.start };
             let owns = state.groups.get(&group).is_some_and(|group| group.owned.contains(run.block));
@@ -256,18 +241,17 @@ impl Iterations {
                 return Err(Rejection::AlreadyTaken { rank, place });
             }
         }
-        Ok(taking)
+        Ok(())
     }
 
-    fn prepare_delivered(&mut self, id: IterationId, grants: Vec<(u32, u64)>) -> Result<Op, Rejection> {
+    fn prepare_delivered(&self, id: IterationId, grants: Vec<(u32, u64)>) -> Result<Op, Rejection> {
         self.find(id)?;
         self.check_count(grants.len() as u64)?;
-        self.pending.of_mut(id).closing.extend(&grants);
         Ok(Op::Delivered { id, grants })
     }
 
     fn prepare_return(
-        &mut self,
+        &self,
         id: IterationId,
         (rank, number): (u32, u64),
         owner: Owner,
@@ -280,29 +264,19 @@ impl Iterations {
         let of_rank = |rank: &Rank| rank.batches.owner_of_open(number);
         let open = entry.state().ranks.get(&rank).and_then(of_rank).is_some_and(is_meant)
             || staged_rank.is_some_and(|staged| staged.batches.get(&number).copied().is_some_and(is_meant));
-        let closing = staged.is_some_and(|staged| staged.pushback)
+        let closing = staged.is_some_and(Staged::pushes_back)
             || staged.is_some_and(|staged| staged.closing.contains(&(rank, number)));
         if !open || closing {
             return Err(Rejection::NotOpen { rank, number });
         }
-        let staged = self.pending.of_mut(id);
-        staged.closing.insert((rank, number));
-        staged.rank_mut(rank).returns = true;
         Ok(Op::Return { id, rank, number })
     }
 
-    fn prepare_complete(&mut self, id: IterationId, mut indices: Vec<u64>) -> Result<Op, Rejection> {
-        let entry = self.find(id)?;
+    fn prepare_complete(&self, id: IterationId, mut indices: Vec<u64>) -> Result<Op, Rejection> {
+        self.find(id)?;
         self.check_count(indices.len() as u64)?;
         indices.sort_unstable();
         indices.dedup();
-        // Iterations of which something is staged are not given up for new ones.
-        let staged = self.pending.of_mut(id);
-        for group in entry.state().groups.values().filter(|group| !group.returned.is_empty()) {
-            // What is done is not to be granted again by a walk that does not know it yet.
-            let returned = indices.iter().filter_map(|index| group.returned.get(index));
-            returned.for_each(|returned| staged.rank_mut(returned.rank).returns = true);
-        }
         Ok(Op::Complete { id, indices })
     }
 
@@ -323,6 +297,15 @@ impl Iterations {
         }
         Ok(())
     }
+}
+
+/// Whether a staged completion settles what was returned from the rank: a walk that does not know it yet would have it
+/// granted again.
+fn settles_returned(staged: &Staged, state: &State, rank: u32) -> bool {
+    let with_returned = || state.groups.values().filter(|group| !group.returned.is_empty());
+    let is_its =
+        |index| with_returned().any(|group| group.returned.get(&index).is_some_and(|of| of.rank == rank));
+    with_returned().next().is_some() && staged.completing().any(is_its)
 }
 
 fn first_staged(staged: Option<&StagedRank>, block: u32, offsets: RangeInclusive<u32>) -> Option<Place> {

@@ -2,12 +2,13 @@
 
 use crate::ShardRows;
 use crate::iterations::{
-    Create, Definition, FixedShares, Grant, IterationLimits, Iterations, IterationsReader, Join, Outcome,
-    Owner, Place, Places, Rejection, Request, Sample, ShardsetVersion, Step, Walk,
+    Contested, Create, Definition, FixedShares, Grant, IterationLimits, Iterations, IterationsReader, Join,
+    Outcome, Owner, Place, Places, Rejection, Request, Sample, ShardsetVersion, Step, Walk,
 };
 use crate::order::{LavenderShuffle, Order};
 use crate::steps::Ending;
 use lavandin_types::{DatasetId, IterationId, NodeId, ShardsetId};
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 
 pub(crate) fn iteration_id(number: u64) -> IterationId {
@@ -61,6 +62,40 @@ pub(crate) struct Logged {
     pub log: Vec<Vec<u8>>,
     staged: Vec<Vec<u8>>,
     limits: IterationLimits,
+    pipelined: Option<Pipelined>,
+}
+
+/// The same iterations at a primary whose log is applied some operations later, as long as other copies take to have
+/// them.
+struct Pipelined {
+    iterations: Iterations,
+    staged: VecDeque<Vec<u8>>,
+    seed: u64,
+}
+
+impl Pipelined {
+    /// Judges a request as if nothing of what is staged were still to be applied. Only while something is about to come
+    /// back may it have to be asked again.
+    fn run(&mut self, request: Request, judged: Result<&[u8], &Rejection>) {
+        let mut op = Vec::new();
+        let mut prepared = self.iterations.prepare(request.clone(), &mut op);
+        if matches!(prepared, Err(Rejection::Conflict { what: Contested::Generation, .. })) {
+            self.apply(usize::MAX);
+            prepared = self.iterations.prepare(request, &mut op);
+        }
+        assert_eq!(prepared.as_ref().map(|()| &op[..]), judged, "with {} staged", self.staged.len());
+        if prepared.is_ok() {
+            self.staged.push_back(op);
+        }
+        self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        self.apply((self.seed >> 60) as usize % 4);
+    }
+
+    fn apply(&mut self, count: usize) {
+        for op in self.staged.drain(..count.min(self.staged.len())) {
+            self.iterations.apply(&op);
+        }
+    }
 }
 
 impl Logged {
@@ -69,7 +104,15 @@ impl Logged {
     }
 
     pub(crate) fn with_limits(limits: IterationLimits) -> Self {
-        Self { iterations: Iterations::new(limits), log: Vec::new(), staged: Vec::new(), limits }
+        let (iterations, log, staged) = (Iterations::new(limits), Vec::new(), Vec::new());
+        Self { iterations, log, staged, limits, pipelined: None }
+    }
+
+    /// With a pipelined primary beside it, whose judgements must be the same.
+    pub(crate) fn with_pipelined(seed: u64) -> Self {
+        let logged = Self::new();
+        let iterations = Iterations::new(logged.limits);
+        Self { pipelined: Some(Pipelined { iterations, staged: VecDeque::new(), seed }), ..logged }
     }
 
     pub(crate) fn reader(&self) -> IterationsReader {
@@ -85,7 +128,12 @@ impl Logged {
     }
 
     pub(crate) fn commit(&mut self) -> Vec<Outcome> {
-        let staged = std::mem::take(&mut self.staged);
+        self.commit_first(self.staged.len())
+    }
+
+    /// The first of the staged operations; the others are still on their way.
+    pub(crate) fn commit_first(&mut self, count: usize) -> Vec<Outcome> {
+        let staged: Vec<_> = self.staged.drain(..count).collect();
         let outcomes: Vec<_> = staged.iter().map(|op| self.iterations.apply(op)).collect();
         for outcome in &outcomes {
             let mut bytes = Vec::new();
@@ -103,8 +151,12 @@ impl Logged {
 
     /// One request, logged and applied.
     pub(crate) fn run(&mut self, request: Request) -> Result<Outcome, Rejection> {
-        self.stage(request)?;
-        Ok(self.commit().pop().expect("one was staged"))
+        let staged = self.stage(request.clone());
+        if let Some(pipelined) = &mut self.pipelined {
+            let op = || self.staged.last().expect("it was staged").as_slice();
+            pipelined.run(request, staged.as_ref().map(|()| op()));
+        }
+        staged.map(|()| self.commit().pop().expect("one was staged"))
     }
 
     pub(crate) fn count(&mut self, request: Request) -> u64 {
@@ -132,6 +184,13 @@ impl Logged {
         let bytes = self.checkpoint();
         self.iterations = Iterations::decode(self.limits, &bytes).expect("just encoded");
         assert_eq!(self.checkpoint(), bytes, "a restart changes nothing");
+        if let Some(pipelined) = &mut self.pipelined {
+            pipelined.apply(usize::MAX);
+            let mut found = Vec::new();
+            pipelined.iterations.encode(&mut found);
+            assert!(found == bytes, "the pipelined primary comes to another state");
+            pipelined.iterations = Iterations::decode(self.limits, &bytes).expect("just encoded");
+        }
     }
 
     /// The log applied from nothing gives the same state.

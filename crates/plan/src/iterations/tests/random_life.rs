@@ -65,6 +65,8 @@ struct Setting {
     order: Order,
     groups: Option<Vec<Vec<u32>>>,
     shares: Option<(Ending, u64)>,
+    /// How far a pipelined primary is behind, each time.
+    seed: u64,
     actions: Vec<Action>,
 }
 
@@ -86,13 +88,9 @@ fn setting() -> impl Strategy<Value = Setting> {
     let ending = prop_oneof![Just(Ending::Balanced), Just(Ending::Pad), Just(Ending::Drop)];
     let shares = prop::option::of((ending, 0_u64..20));
     let actions = prop::collection::vec(action(4), 1..60);
-    (rows, order, groups, shares, actions).prop_map(|(rows, order, groups, shares, actions)| Setting {
-        rows,
-        order,
-        groups,
-        shares,
-        actions,
-    })
+    (rows, order, groups, shares, any::<u64>(), actions).prop_map(
+        |(rows, order, groups, shares, seed, actions)| Setting { rows, order, groups, shares, seed, actions },
+    )
 }
 
 struct Life {
@@ -105,7 +103,7 @@ struct Life {
 impl Life {
     fn begin(setting: &Setting) -> Self {
         let rows = ShardRows::new(setting.rows.clone());
-        let mut logged = Logged::new();
+        let mut logged = Logged::with_pipelined(setting.seed);
         let groups = setting.groups.clone();
         let lanes = groups.as_ref().map_or(4, |groups| groups.len() as u32);
         let shares = setting.shares.map(|(ending, first)| shares(lanes, ending, first));
@@ -316,6 +314,7 @@ impl Life {
         }
         assert_eq!(rest, 0);
         self.logged.check_replay();
+        self.logged.restart();
     }
 }
 
@@ -344,7 +343,14 @@ fn a_life_without_samples_ends_at_once() {
             for skipped in 0..actions.len() {
                 let mut actions = actions.clone();
                 actions.remove(skipped);
-                live(&Setting { rows: rows.clone(), order, groups: groups.clone(), shares: None, actions });
+                live(&Setting {
+                    rows: rows.clone(),
+                    order,
+                    groups: groups.clone(),
+                    shares: None,
+                    seed: 1,
+                    actions,
+                });
             }
         }
     }

@@ -43,6 +43,36 @@ fn grants_of_two_ranks_and_of_one_rank_in_a_row_are_staged_together() {
 }
 
 #[test]
+fn what_is_applied_is_not_staged_any_more_whatever_else_is() {
+    let mut logged = begun();
+    for (rank, number, offsets) in [(0, 0, 0..4), (1, 0, 0..4)] {
+        let grant = grant(&logged, rank, number, offsets);
+        stage(&mut logged, grant).unwrap();
+    }
+    // The other copies have the first one only.
+    logged.commit_first(1);
+    let second = grant(&logged, 0, 1, 4..8);
+    stage(&mut logged, second).expect("the rank's next batch");
+    logged
+        .stage(Request::Return { iteration: iteration_id(ID), rank: 0, number: 0, owner: Owner::NOBODY })
+        .unwrap();
+    logged.commit_first(2);
+    let third = grant(&logged, 1, 1, 4..8);
+    stage(&mut logged, third).expect("nothing of that rank comes back");
+    logged.commit_first(1);
+    let samples = places(&[]);
+    let again = Grant { generation: 1, number: 2, samples, ..grant(&logged, 0, 2, 0..0) };
+    stage(&mut logged, again).expect("what was returned is there");
+    logged.stage(Request::TakeBlock { iteration: iteration_id(ID), group: 0, block: 2 }).unwrap();
+    logged.commit_first(2);
+    logged
+        .stage(Request::TakeBlock { iteration: iteration_id(ID), group: 0, block: 3 })
+        .expect("one after the other");
+    logged.commit();
+    logged.check_replay();
+}
+
+#[test]
 fn staged_samples_are_not_granted_again() {
     let mut logged = begun();
     let first = grant(&logged, 0, 0, 0..4);
@@ -148,6 +178,26 @@ fn a_grant_after_a_staged_return_must_read_again() {
         logged.stage(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap_err();
     assert_eq!(again, Rejection::NotOpen { rank: 0, number: 0 });
     logged.commit();
+    logged.check_replay();
+}
+
+#[test]
+fn what_a_staged_completion_settles_is_not_granted_again() {
+    let mut logged = begun();
+    let iteration = iteration_id(ID);
+    let first = grant(&logged, 0, 0, 0..4);
+    stage(&mut logged, first).unwrap();
+    logged.stage(Request::Return { iteration, rank: 0, number: 0, owner: Owner::NOBODY }).unwrap();
+    // Its answer had arrived after all.
+    logged.stage(Request::Complete { iteration, indices: vec![2] }).unwrap();
+    logged.commit_first(2);
+    let again = grant(&logged, 0, 1, 0..4);
+    let refused = stage(&mut logged, again).unwrap_err();
+    assert!(matches!(refused, Rejection::Conflict { expected: 1, .. }), "{refused}");
+    let other = grant(&logged, 1, 0, 0..4);
+    stage(&mut logged, other).expect("the other rank is not concerned");
+    logged.commit();
+    assert_eq!(logged.batch(iteration, 0, 4, 0), [0, 1, 3, 4]);
     logged.check_replay();
 }
 
