@@ -7,15 +7,17 @@
 
 use crate::collection::{ALLOTTED_END, Collection};
 use crate::error::Rejection;
-use crate::op;
+use crate::op::{self, Ids};
 use crate::request::{BatchIds, Change, Places, RecordBatch, VectorBatch};
 use crate::schema::Schema;
 use crate::view::locate;
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 use lavandin_group::OP_BYTES_MAX;
 use lavandin_types::{CollectionId, ElementType, FieldsRef, Metric, RecordId, RecordIdRef};
+use std::borrow::Borrow;
+use std::hash::Hash;
 
 /// Longest string id.
 pub const ID_BYTES_MAX: usize = 4096;
@@ -27,13 +29,16 @@ pub struct ShardLimits {
     pub collection_vector_bytes_max: u64,
 }
 
-/// What staged and unapplied operations will have inserted.
+/// What staged and unapplied operations will have inserted. Each leaves when it is applied, whatever is staged behind it:
+/// where other copies are waited for there is always something staged.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    /// Runs of integer ids that were all above every id before them.
+    /// Ranges of integer ids, by their first and last.
     runs: Vec<(u64, u64)>,
-    ints: HashSet<u64>,
-    strings: HashSet<Box<str>>,
+    /// Other ids, and how many operations insert each: more than one by upserts.
+    ints: HashMap<u64, u32>,
+    strings: HashMap<Box<str>, u32>,
+    /// Of what was staged since nothing was: not lowered where something leaves.
     max_int: Option<u64>,
     rows: u64,
     operations: u64,
@@ -62,9 +67,9 @@ impl Pending {
         match id {
             RecordIdRef::Int(value) => {
                 self.runs.iter().any(|(first, last)| (*first..=*last).contains(&value))
-                    || self.ints.contains(&value)
+                    || self.ints.contains_key(&value)
             }
-            RecordIdRef::Str(text) => self.strings.contains(text),
+            RecordIdRef::Str(text) => self.strings.contains_key(text),
         }
     }
 
@@ -72,12 +77,8 @@ impl Pending {
         match ids {
             BatchIds::Range { start, count } => self.runs.push((*start, start + u64::from(*count - 1))),
             _ => ids.iter().for_each(|id| match id {
-                RecordIdRef::Int(value) => {
-                    self.ints.insert(value);
-                }
-                RecordIdRef::Str(text) => {
-                    self.strings.insert(text.into());
-                }
+                RecordIdRef::Int(value) => *self.ints.entry(value).or_default() += 1,
+                RecordIdRef::Str(text) => *self.strings.entry_ref(text).or_default() += 1,
             }),
         }
         self.rows += ids.len() as u64;
@@ -87,6 +88,14 @@ impl Pending {
     /// An operation is staged.
     pub(crate) fn staged_one(&mut self) {
         self.operations += 1;
+    }
+
+    /// The first of the staged operations has inserted these; or another one, where none is staged.
+    pub(crate) fn inserted(&mut self, ids: Ids<'_>) {
+        // Of the last one all is cleared at once.
+        if self.operations > 1 || self.operations == 1 && self.reservations > 0 {
+            self.remove(ids.range_start(), ids.count, ids.iter());
+        }
     }
 
     /// One staged operation has been applied; when none is left, nothing is pending.
@@ -101,21 +110,20 @@ impl Pending {
         }
     }
 
-    /// Takes back what `insert` did for a write that will not be logged.
-    fn remove(&mut self, ids: &BatchIds) {
-        match ids {
-            BatchIds::Range { start, count } => {
-                let run = (*start, start + u64::from(*count - 1));
-                self.runs.retain(|other| *other != run);
+    /// Takes back what `insert` did.
+    fn remove<'a>(&mut self, range: Option<u64>, count: u32, ids: impl Iterator<Item = RecordIdRef<'a>>) {
+        match range {
+            Some(start) => {
+                let run = (start, start.saturating_add(u64::from(count.saturating_sub(1))));
+                let at = self.runs.iter().position(|other| *other == run);
+                at.map(|at| self.runs.remove(at));
             }
-            _ => ids.iter().for_each(|id| {
-                match id {
-                    RecordIdRef::Int(value) => self.ints.remove(&value),
-                    RecordIdRef::Str(text) => self.strings.remove(text),
-                };
+            None => ids.for_each(|id| match id {
+                RecordIdRef::Int(value) => one_less(&mut self.ints, &value),
+                RecordIdRef::Str(text) => one_less(&mut self.strings, text),
             }),
         }
-        self.rows = self.rows.saturating_sub(ids.len() as u64);
+        self.rows = self.rows.saturating_sub(u64::from(count));
     }
 
     pub(crate) fn clear(&mut self) {
@@ -126,6 +134,15 @@ impl Pending {
         self.rows = 0;
         self.operations = 0;
         self.reservations = 0;
+    }
+}
+
+/// One operation less inserts the id.
+fn one_less<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ?Sized>(operations: &mut HashMap<K, u32>, id: &Q) {
+    let Some(count) = operations.get_mut(id) else { return };
+    *count -= 1;
+    if *count == 0 {
+        operations.remove(id);
     }
 }
 
@@ -180,7 +197,9 @@ pub(crate) fn prepare_reserved(collection: &mut Collection, reservation: &Reserv
 
 /// Gives back the ids of a write that will not be logged.
 pub(crate) fn release(collection: &mut Collection, reservation: &Reservation) {
-    collection.pending.remove(&reservation.ids);
+    let ids = &reservation.ids;
+    let range = if let BatchIds::Range { start, .. } = ids { Some(*start) } else { None };
+    collection.pending.remove(range, ids.len() as u32, ids.iter());
     collection.pending.reservations = collection.pending.reservations.saturating_sub(1);
     collection.pending.clear_unused();
 }

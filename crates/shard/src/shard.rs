@@ -259,6 +259,7 @@ impl Shard {
             }
             Op::Write { upsert, rows } => {
                 let count = collection.apply_write(upsert, &rows, sequence);
+                collection.pending.inserted(rows.ids);
                 match rows.ids.range_start() {
                     Some(start) if !upsert => Outcome::Assigned { start, count: rows.ids.count },
                     _ => Outcome::Count(count),

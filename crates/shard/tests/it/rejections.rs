@@ -86,6 +86,48 @@ fn staged_ids_are_taken_before_they_are_applied() {
 }
 
 #[test]
+fn what_is_applied_is_not_staged_any_more_whatever_else_is() {
+    let mut store = store(ElementType::F32);
+    let stage = |store: &mut Store, change| {
+        let staged =
+            store.copy.stage(RequestId::NONE, Request::Change { collection: COLLECTION, change }).unwrap();
+        let Staged::Pending(ticket) = staged else { panic!("refused") };
+        ticket
+    };
+    let assigned = || Change::Add(batch(BatchIds::Assigned { count: 2 }, &[1, 2], false));
+    let named = || Change::Upsert(batch(BatchIds::Mixed(vec![RecordId::from("x")]), &[1], false));
+    let first = stage(&mut store, assigned());
+    stage(&mut store, assigned());
+    store.copy.write_and_sync().unwrap();
+    // The other copies have the first one only.
+    store.copy.advance(first).unwrap();
+    let third = stage(&mut store, assigned());
+    stage(&mut store, named());
+    let again = stage(&mut store, named());
+    let outcomes = store.copy.commit().unwrap();
+    assert_eq!(outcomes.get(third), Some(&Outcome::Assigned { start: 4, count: 2 }), "no gap");
+    assert_eq!(outcomes.get(again), Some(&Outcome::Count(1)));
+
+    // Of two that insert the same, the second one is still to come.
+    stage(&mut store, Change::Delete(vec![RecordId::from("x")]));
+    let compacted = stage(&mut store, Change::Compact);
+    stage(&mut store, named());
+    store.copy.write_and_sync().unwrap();
+    store.copy.advance(compacted).unwrap();
+    let add = Change::Add(batch(BatchIds::Mixed(vec![RecordId::from("x")]), &[1], false));
+    let add = || Request::Change { collection: COLLECTION, change: add.clone() };
+    assert!(matches!(store.copy.stage(RequestId::NONE, add()).unwrap(), Staged::Rejected(_)));
+    store.copy.commit().unwrap();
+    store.change(Change::Delete(vec![RecordId::from("x")])).unwrap().unwrap();
+    let compacted = stage(&mut store, Change::Compact);
+    stage(&mut store, assigned());
+    store.copy.write_and_sync().unwrap();
+    store.copy.advance(compacted).unwrap();
+    assert!(matches!(store.copy.stage(RequestId::NONE, add()).unwrap(), Staged::Pending(_)));
+    store.copy.commit().unwrap();
+}
+
+#[test]
 fn a_retried_request_is_applied_once() {
     let mut store = store(ElementType::F32);
     let id = RequestId::new(77);
