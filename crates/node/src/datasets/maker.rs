@@ -32,6 +32,8 @@ const SELECTED_MAX: usize = 4096;
 /// How long the end waits for what the rank was granted through other nodes, and how often it looks.
 const OTHERS_MAX: Duration = Duration::from_secs(30);
 const OTHERS_PAUSE: Duration = Duration::from_millis(50);
+/// Before it is looked again where another rank is about to take a block.
+const BLOCK_PAUSE: Duration = Duration::from_millis(1);
 /// Samples filtered out that wait for a batch, at most: half of what a grant may have.
 const FILTERED_MAX: u64 = 1 << 19;
 
@@ -331,11 +333,12 @@ impl Maker {
     fn take_block(&self, group: u32, block: u32) -> Result<(), NodeError> {
         let request = Request::TakeBlock { iteration: self.iteration, group, block };
         match self.runtime.iterations.propose_blocking(self.iteration, request) {
-            // Another rank was faster, or another walk of this one: the next look tells.
-            Ok(_)
-            | Err(NodeError::Iteration(Rejection::Conflict { .. } | Rejection::NoMoreBlocks { .. })) => {
+            // Another rank was faster, or another walk of this one: a look tells once the other copies have it.
+            Err(NodeError::Iteration(Rejection::Conflict { .. })) => {
+                std::thread::sleep(BLOCK_PAUSE);
                 Ok(())
             }
+            Ok(_) | Err(NodeError::Iteration(Rejection::NoMoreBlocks { .. })) => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -14,7 +14,7 @@ use lavandin_plan::iterations::{Outcome, Owner, Rejection, Request};
 use lavandin_types::IterationId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Deliveries are logged with the rank's next grant, or after this long without one.
 const DELIVERY_PAUSE: Duration = Duration::from_millis(100);
@@ -22,8 +22,10 @@ const DELIVERY_PAUSE: Duration = Duration::from_millis(100);
 const DELIVERY_TRIES: u32 = 20;
 /// Batches for one answer are taken up to this many bytes.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
-/// How often a call starts over because what was ready is no longer what comes next.
-const ATTEMPTS_MAX: usize = 8;
+/// Pauses before a call starts over because what was ready is no longer what comes next: what comes back is on its way
+/// to the other copies, and nothing is granted before it is there.
+const AGAIN_MIN: Duration = Duration::from_millis(1);
+const AGAIN_MAX: Duration = Duration::from_millis(50);
 
 /// The layout of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -283,7 +285,8 @@ impl Node {
         rank: u32,
         options: NextOptions,
     ) -> Result<NextOutcome, NodeError> {
-        for _ in 0..ATTEMPTS_MAX {
+        let mut pause = AGAIN_MIN;
+        loop {
             let session = self.session(context, (iteration, rank), options).await?;
             match self.try_next(context, &session, (iteration, rank), options).await {
                 // Something came back, or another call was faster.
@@ -292,8 +295,12 @@ impl Node {
                 )) => {}
                 other => return other,
             }
+            if Instant::now() + pause >= context.deadline {
+                return Err(NodeError::Overloaded);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_MAX);
         }
-        Err(NodeError::Overloaded)
     }
 
     /// Like `next_batch`, but keeps the batch to be fetched by a key; `None` at the end.
