@@ -12,6 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster import Cluster, Layout  # noqa: E402
+from heads import Members  # noqa: E402
 
 
 def pytest_configure(config):
@@ -39,6 +40,15 @@ def show_logs(shared_cluster):
     """For tests of the shared cluster: its logs, which show where the test fails."""
     yield shared_cluster
     print(shared_cluster.logs())
+
+
+@pytest.fixture
+def members(tmp_path):
+    """Heads and workers to be added, each with a folder of its own as if it ran on a machine of its own."""
+    made = Members(tmp_path, apart=True)
+    yield made
+    made.stop()
+    print(made.logs())
 
 
 @pytest.fixture

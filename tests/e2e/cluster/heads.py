@@ -84,6 +84,15 @@ class Members:
     def __getitem__(self, name: str) -> Member:
         return self.all[name]
 
+    def start(self, workers: int, *arguments) -> list[Member]:
+        """A head and so many workers, all of them whole."""
+        names = ["head"] + [f"worker{number}" for number in range(1, workers + 1)]
+        for name in names:
+            self.add(name, *arguments)
+        nodes = [self.all[name].spawn() for name in names]
+        self.wait_whole(names[-1], len(names))
+        return nodes
+
     def info(self, asked: str) -> dict | None:
         reply = ask(self.all[asked], "/cluster_info")
         return reply.json["params"] if reply is not None and reply.status == 200 else None

@@ -9,14 +9,12 @@ import os
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from heads import Members
 from node import binary, clean_environment, poll
-from trainer import Job
+from trainer import Job, at_once
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lavender"))
 
@@ -30,25 +28,6 @@ LOCATION = "file://shardset"
 GOING_ON_S = 30.0
 # After a return of the only other node.
 RETURN_S = 5.0
-
-
-@pytest.fixture
-def members(tmp_path):
-    made = Members(tmp_path, apart=True)
-    yield made
-    made.stop()
-    print(made.logs())
-
-
-def start(members, workers: int):
-    """A head and so many workers, all of them whole."""
-    names = ["head"] + [f"worker{number}" for number in range(1, workers + 1)]
-    for name in names:
-        members.add(name)
-    for name in names:
-        members[name].spawn()
-    members.wait_whole(names[-1], len(names))
-    return [members[name] for name in names]
 
 
 def api(member) -> FeedApi:
@@ -74,7 +53,7 @@ def copied_shards(nodes, kind: str = "parquet"):
 
 
 def test_what_one_node_is_told_all_nodes_know(members):
-    head, worker = nodes = start(members, 1)
+    head, worker = nodes = members.start(1)
     copied_shards(nodes)
     for one, other in [(head, worker), (worker, head)]:
         here, there = api(one), api(other)
@@ -96,7 +75,7 @@ def test_what_one_node_is_told_all_nodes_know(members):
 
 
 def test_different_files_on_two_nodes_deliver_all_six_shards(members):
-    head, worker = nodes = start(members, 1)
+    head, worker = nodes = members.start(1)
     spread_shards(nodes)
     dataset, shardset = api(worker).dataset_of("six", LOCATION, shards=SHARDS)
     for node in nodes:
@@ -118,7 +97,7 @@ def test_different_files_on_two_nodes_deliver_all_six_shards(members):
 
 
 def test_a_file_that_differs_between_nodes_is_named(members):
-    head, worker = nodes = start(members, 1)
+    head, worker = nodes = members.start(1)
     copied_shards(nodes)
     other = head.folder / "other"
     write_shards(other, 1, ROWS + 1)
@@ -130,7 +109,7 @@ def test_a_file_that_differs_between_nodes_is_named(members):
 
 
 def test_one_rank_through_every_node_in_turn(members):
-    nodes = start(members, 2)
+    nodes = members.start(2)
     copied_shards(nodes)
     apis = [api(node) for node in nodes]
     dataset, _ = apis[1].dataset_of("turns", LOCATION, shards=SHARDS)
@@ -149,7 +128,7 @@ def test_one_rank_through_every_node_in_turn(members):
 
 
 def test_two_ranks_on_two_nodes_get_everything_once(members):
-    nodes = start(members, 1)
+    nodes = members.start(1)
     copied_shards(nodes)
     apis = [api(node) for node in nodes]
     dataset, _ = apis[0].dataset_of("ranks", LOCATION, shards=SHARDS)
@@ -170,7 +149,7 @@ def test_two_ranks_on_two_nodes_get_everything_once(members):
 
 
 def test_a_pushback_through_one_node_is_heard_by_the_other(members):
-    nodes = start(members, 1)
+    nodes = members.start(1)
     copied_shards(nodes)
     head, worker = (api(node) for node in nodes)
     dataset, _ = head.dataset_of("pushed", LOCATION, shards=SHARDS)
@@ -184,7 +163,7 @@ def test_a_pushback_through_one_node_is_heard_by_the_other(members):
 @pytest.mark.parametrize("killed", ["head", "worker1", "worker2"])
 def test_an_epoch_goes_on_when_a_node_dies(members, killed):
     """The client of the node that is killed goes on through another one: every sample once, in the planned order."""
-    nodes = start(members, 2)
+    nodes = members.start(2)
     copied_shards(nodes)
     victim = members[killed]
     others = [node for node in nodes if node is not victim]
@@ -295,17 +274,17 @@ def progress_of(nodes, iteration):
 
 
 def test_epochs_end_whole_whatever_node_dies(members):
-    start(members, 2)
+    members.start(2)
     kill_during_epochs(members, ["worker1", "head", "worker2"], int(os.environ.get("LAVANDIN_FEED_ROUNDS", "3")))
 
 
 def test_with_one_worker_an_epoch_waits_for_the_node_that_is_away(members):
-    start(members, 1)
+    members.start(1)
     kill_during_epochs(members, ["worker1", "head"], int(os.environ.get("LAVANDIN_FEED_ROUNDS", "2")))
 
 
 def test_a_sync_ends_although_the_node_that_runs_it_dies(members):
-    nodes = start(members, 2)
+    nodes = members.start(2)
     for node in nodes:
         write_shards(node.folder / "shardset", 600, 20, "csv")
     (head,) = [node for node in nodes if {one["node_url"]: one["is_head"] for one in ok(api(nodes[1]).get("/cluster/nodes"))}[node.url]]
@@ -324,7 +303,7 @@ def test_a_sync_ends_although_the_node_that_runs_it_dies(members):
 
 
 def test_each_node_reads_its_own_files_for_a_sync(members):
-    nodes = start(members, 2)
+    nodes = members.start(2)
     folder = members.folder / "all"
     write_shards(folder, 90, 200)
     for number, path in enumerate(sorted(folder.iterdir())):
@@ -351,7 +330,7 @@ def client_command(node, *arguments) -> str:
 
 
 def test_syncs_through_either_node_by_the_command_line(members):
-    head, worker = nodes = start(members, 1)
+    head, worker = nodes = members.start(1)
     copied_shards(nodes)
     dataset, shardset = api(head).dataset_of("command", LOCATION, shards=SHARDS)
     for number, node in enumerate(nodes):
@@ -364,7 +343,7 @@ def test_syncs_through_either_node_by_the_command_line(members):
 
 
 def test_the_published_client_with_keys_through_head_and_worker(members):
-    head, worker = nodes = start(members, 1)
+    head, worker = nodes = members.start(1)
     copied_shards(nodes)
     key = ok(api(worker).post("/keys", {"note": "for clients"}))["key"]
     # A key counts everywhere as soon as it is made.
@@ -377,25 +356,9 @@ def test_the_published_client_with_keys_through_head_and_worker(members):
         loader = LavenderDataLoader(dataset_name=name, batch_size=7, api_url=node.url, api_key=key)
         assert values(list(loader)) == list(range(TOTAL)), "and the end is the end"
 
-    found, failed = [[], []], []
-
-    def consume(rank: int):
-        try:
-            loader = LavenderDataLoader(
-                dataset_name=name, batch_size=4, rank=rank, world_size=2, api_url=nodes[rank].url, api_key=key,
-                shuffle=True, shuffle_seed=1, shuffle_block_size=1,
-            )
-            for batch in loader:
-                found[rank] += values([batch])
-        except Exception as error:  # noqa: BLE001
-            failed.append(repr(error))
-
-    threads = [threading.Thread(target=consume, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not failed
+    shuffled = {"shuffle": True, "shuffle_seed": 1, "shuffle_block_size": 1}
+    two = {"dataset_name": name, "batch_size": 4, "world_size": 2, "api_key": key, **shuffled}
+    found = at_once(lambda rank: LavenderDataLoader(rank=rank, api_url=nodes[rank].url, **two), 2)
     assert sorted(found[0] + found[1]) == list(range(TOTAL))
 
     # What ends a key ends it everywhere.
@@ -407,13 +370,7 @@ def with_workers(members, workers: int, *arguments):
     """A head and so many workers whose user code runs in one process each."""
     modules = Path(__file__).parent.parent / "lavender" / "modules"
     arguments = ("--modules-dir", modules, "--python", sys.executable, "--python-workers", 1, *arguments)
-    names = ["head"] + [f"worker{number}" for number in range(1, workers + 1)]
-    for name in names:
-        members.add(name, *arguments)
-    for name in names:
-        members[name].spawn()
-    members.wait_whole(names[-1], len(names))
-    return [members[name] for name in names]
+    return members.start(workers, *arguments)
 
 
 def feeding(node) -> dict:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pyarrow.parquet
 import pytest
-from heads import Members
 from node import poll
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lavender"))
@@ -21,22 +20,10 @@ MODULES = Path(__file__).parent.parent / "lavender" / "modules"
 DEADLINE_S = 90.0
 
 
-@pytest.fixture
-def members(tmp_path):
-    made = Members(tmp_path, apart=True)
-    yield made
-    made.stop()
-    print(made.logs())
-
-
 def start(members, workers: int):
     """A head and so many workers that may write below the tests' folder, and a dataset whose files all of them have."""
     arguments = ("--modules-dir", MODULES, "--python", sys.executable, "--python-workers", 1, "--file-roots", members.folder)
-    names = ["head"] + [f"worker{number}" for number in range(1, workers + 1)]
-    for name in names:
-        members.add(name, *arguments)
-    nodes = [members[name].spawn() for name in names]
-    members.wait_whole(names[-1], len(names))
+    nodes = members.start(workers, *arguments)
     for node in nodes:
         write_shards(node.folder / "shardset", SHARDS, ROWS)
     members.dataset, _ = api(nodes[-1]).dataset_of("source", "file://shardset", shards=SHARDS)

@@ -2,18 +2,16 @@
 
 import os
 import sys
-import threading
 from pathlib import Path
 
 import pytest
-from heads import Members
 from node import poll
-from trainer import Job
+from trainer import Job, at_once
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lavender"))
 
 from data import order, write_shards  # noqa: E402
-from feed_api import FeedApi, detail, indices, ok, values  # noqa: E402
+from feed_api import FeedApi, detail, indices, ok  # noqa: E402
 from lavender_data.client import LavenderDataLoader  # noqa: E402
 from samples import decode  # noqa: E402
 
@@ -26,23 +24,10 @@ NAMES = ["head", "worker1", "worker2"]
 
 
 @pytest.fixture
-def members(tmp_path):
-    made = Members(tmp_path, apart=True)
-    yield made
-    made.stop()
-    print(made.logs())
-
-
-@pytest.fixture
 def cluster(members):
     """Three nodes and a dataset whose files all of them have."""
-    for name in NAMES:
-        members.add(name)
-    for name in NAMES:
-        members[name].spawn()
-    members.wait_whole(NAMES[-1], len(NAMES))
-    for name in NAMES:
-        write_shards(members[name].folder / "shardset", SHARDS, ROWS)
+    for node in members.start(2):
+        write_shards(node.folder / "shardset", SHARDS, ROWS)
     members.dataset, _ = api(members["worker1"]).dataset_of("fixed", "file://shardset", shards=SHARDS)
     return members
 
@@ -126,21 +111,7 @@ def test_the_published_client_reads_its_share_from_two_nodes(cluster):
     one = api(nodes[0])
     planned = [[index for batch in rank for index in batch] for rank in sequences(one, begin(one, cluster.dataset, 2), 2)]
     iteration = begin(one, cluster.dataset, 2)
-    found, failed = [[], []], []
-
-    def consume(rank: int):
-        try:
-            for batch in LavenderDataLoader(iteration_id=iteration, rank=rank, api_url=nodes[rank].url):
-                found[rank] += values([batch])
-        except Exception as error:  # noqa: BLE001
-            failed.append(repr(error))
-
-    threads = [threading.Thread(target=consume, args=(rank,)) for rank in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert not failed
+    found = at_once(lambda rank: LavenderDataLoader(iteration_id=iteration, rank=rank, api_url=nodes[rank].url), 2)
     assert found == planned
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "lavender"))
 
-from feed_api import FeedApi, indices, is_end  # noqa: E402
+from feed_api import FeedApi, indices, is_end, values  # noqa: E402
 from samples import decode  # noqa: E402
 
 # A node that does not answer so long is left for another one.
@@ -143,3 +143,23 @@ class Job:
         if twice:
             wrong.append(f"{twice} samples were acknowledged by two ranks")
         return wrong
+
+
+def at_once(loader_of, ranks: int) -> list[list]:
+    """What the published client gets for each rank, all at the same time."""
+    found, failed = [[] for _ in range(ranks)], []
+
+    def consume(rank: int):
+        try:
+            for batch in loader_of(rank):
+                found[rank] += values([batch])
+        except Exception as error:  # noqa: BLE001
+            failed.append(repr(error))
+
+    threads = [threading.Thread(target=consume, args=(rank,)) for rank in range(ranks)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(120)
+    assert not failed
+    return found
