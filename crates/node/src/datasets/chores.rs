@@ -139,15 +139,15 @@ impl Node {
             }
         }
         match self.listed_catalogue().await {
-            Ok(catalogue) => with_jobs(all, &catalogue),
-            Err(_) => with_jobs(all, &self.metadata.catalogue()),
+            Ok(catalogue) => with_jobs(all, catalogue.jobs()),
+            Err(_) => with_jobs(all, self.metadata.catalogue().jobs()),
         }
     }
 
     /// Syncs that run or failed here, and jobs that this node sees to; of the node that does the chores the failed ones too.
     pub fn own_tasks(&self) -> Vec<(TaskName, TaskStatus)> {
         match self.does_chores() {
-            true => with_jobs(self.tasks_here(), &self.metadata.catalogue()),
+            true => with_jobs(self.tasks_here(), self.metadata.catalogue().jobs()),
             false => self.tasks_here(),
         }
     }

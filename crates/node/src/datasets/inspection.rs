@@ -1,24 +1,24 @@
 //! Reading new shard files whole, for a sync: several at a time on each node that has them. What a node cannot read for
 //! another one is read here, from a copy, so that there is one place where it fails, and one sentence.
 
+mod exchange;
+mod waiting;
+
 use crate::datasets::file_finder::{WantedFile, check_is_shard};
+use crate::datasets::inspection::exchange::InspectForm;
+use crate::datasets::inspection::waiting::Waiting;
 use crate::datasets::listings::Found;
 use crate::datasets::peer_calls::decode_request;
 use crate::datasets::runtime::DatasetRuntime;
-use crate::datasets::sync::{Identity, shard_file};
 use crate::datasets::tasks::Progress;
 use crate::error::NodeError;
 use crate::peers::method;
-use bytes::{Buf, BufMut, Bytes};
-use lavandin_feed::format::{ColumnSpec, Format};
+use bytes::Bytes;
+use lavandin_feed::format::Format;
 use lavandin_feed::inspect::{self, InspectOptions, Inspection};
 use lavandin_feed::location::{Fingerprint, Location, Scheme, Version};
-use lavandin_feed::manifest::Manifest;
-use lavandin_feed::statistics::StatisticsKind;
-use lavandin_peer::{MESSAGE_BYTES_MAX, PeerStatus};
+use lavandin_peer::PeerStatus;
 use lavandin_types::{ErrorCode, NodeId, ShardsetId};
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,8 +29,6 @@ const HELPERS_MAX: usize = 16;
 const ASKED_MAX: usize = 8;
 /// How long a node that has no room is left alone.
 const BUSY_REST: Duration = Duration::from_millis(200);
-/// Files here that are looked through for one that another node has too.
-const LOOKED_AT_MAX: usize = 64;
 
 /// A file that was read whole.
 pub(crate) struct Inspected {
@@ -42,155 +40,12 @@ pub(crate) struct Inspected {
 /// Files that were read whole, by their places in the listing.
 pub(crate) type InspectedFiles = Vec<(usize, Inspected)>;
 
-/// A file that another node is asked to read.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct InspectForm {
-    shardset: String,
-    location: String,
-    uid_column: Option<String>,
-    /// Names and types.
-    declared: Vec<(String, String)>,
-    earlier: Vec<(String, String)>,
-    kinds: Vec<(String, KindForm)>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum KindForm {
-    Categorical,
-    Numeric,
-}
-
-impl InspectForm {
-    fn new(shardset: ShardsetId, location: &Location, options: &InspectOptions<'_>) -> Self {
-        let told = |columns: &[ColumnSpec]| {
-            columns.iter().map(|column| (column.name.clone(), column.type_text.clone())).collect()
-        };
-        let kind = |(name, kind): &(String, StatisticsKind)| {
-            let kind = match kind {
-                StatisticsKind::Categorical => KindForm::Categorical,
-                StatisticsKind::Numeric => KindForm::Numeric,
-            };
-            (name.clone(), kind)
-        };
-        Self {
-            shardset: shardset.to_string(),
-            location: location.as_str().to_owned(),
-            uid_column: options.uid_column.map(str::to_owned),
-            declared: told(options.declared),
-            earlier: told(options.earlier),
-            kinds: options.kinds.iter().map(kind).collect(),
-        }
-    }
-}
-
-fn columns_of(told: Vec<(String, String)>) -> Vec<ColumnSpec> {
-    told.into_iter().map(|(name, type_text)| ColumnSpec { name, type_text }).collect()
-}
-
-/// ```text
-/// answer = manifest of the one file, its uid index, its member index; each: u8 whether it is there, u64 bytes, the bytes
-/// ```
-impl Inspected {
-    fn encode(self, shardset: ShardsetId, found: &Found) -> Result<Bytes, NodeError> {
-        let Self { mut inspection, fingerprint, version } = self;
-        let indexes = [inspection.uid_index.take(), inspection.member_index.take()];
-        let columns = inspection.columns.clone();
-        let names = [String::new(), String::new()];
-        let file = shard_file((0, found), Self { inspection, fingerprint, version }, &columns, &names)?;
-        let manifest = Manifest::new(shardset, 1, columns, vec![file]).encode();
-        let mut out =
-            Vec::with_capacity(manifest.len() + indexes.iter().flatten().map(Vec::len).sum::<usize>());
-        for part in [Some(manifest)].iter().chain(&indexes) {
-            out.put_u8(u8::from(part.is_some()));
-            out.put_u64_le(part.as_ref().map_or(0, |part| part.len() as u64));
-            out.extend_from_slice(part.as_deref().unwrap_or_default());
-        }
-        if out.len() > MESSAGE_BYTES_MAX {
-            let text = format!(
-                "{} has an index of {} bytes, too many for an answer",
-                found.location.shown(),
-                out.len()
-            );
-            return Err(NodeError::Refused(text));
-        }
-        Ok(out.into())
-    }
-
-    /// `None` on bytes that are none.
-    fn decode(mut bytes: Bytes) -> Option<Self> {
-        let manifest = Manifest::decode(&part(&mut bytes)??).ok()?;
-        let (uid_index, member_index) = (part(&mut bytes)?, part(&mut bytes)?);
-        let [file] = <[_; 1]>::try_from(manifest.files).ok()?;
-        let identity = Identity::parse(&file)?;
-        let names = manifest.columns.iter().map(|column| column.name.clone());
-        let statistics = names.zip(file.statistics).filter_map(|(name, found)| Some((name, found?)));
-        let inspection = Inspection {
-            bytes: file.bytes,
-            rows: file.rows,
-            chunks: file.chunks.to_vec(),
-            statistics: statistics.collect(),
-            columns: manifest.columns,
-            uid_index: uid_index.map(Vec::from),
-            member_index: member_index.map(Vec::from),
-        };
-        let fingerprint = Fingerprint::of_content(identity.fingerprint);
-        bytes.is_empty().then_some(Self { inspection, fingerprint, version: identity.version })
-    }
-}
-
-/// The next part of an answer, if it is there.
-fn part(bytes: &mut Bytes) -> Option<Option<Bytes>> {
-    if bytes.len() < 9 {
-        return None;
-    }
-    let (is_there, length) = (bytes.get_u8() == 1, usize::try_from(bytes.get_u64_le()).ok()?);
-    if length > bytes.len() {
-        return None;
-    }
-    let part = bytes.split_to(length);
-    Some(is_there.then_some(part))
-}
-
 /// What a sync reads.
 pub(crate) struct Reading<'a> {
     pub(crate) shardset: ShardsetId,
     pub(crate) found: &'a [Found],
     pub(crate) options: &'a InspectOptions<'a>,
     pub(crate) progress: &'a Progress,
-}
-
-/// Files to be read, by who has them: none for this node and for stores.
-struct Waiting(BTreeMap<Option<NodeId>, VecDeque<usize>>);
-
-impl Waiting {
-    fn new(found: &[Found], files: &[usize]) -> Self {
-        let mut waiting: BTreeMap<_, VecDeque<usize>> = BTreeMap::new();
-        for at in files {
-            waiting.entry(found[*at].holder).or_default().push_back(*at);
-        }
-        Self(waiting)
-    }
-
-    /// The next one for this node: what is not here has to be copied, so that comes last, from whoever has most to do.
-    fn for_here(&mut self) -> Option<usize> {
-        let here = self.0.get_mut(&None).and_then(VecDeque::pop_front);
-        here.or_else(|| self.0.values_mut().max_by_key(|of_node| of_node.len())?.pop_back())
-    }
-
-    /// The next one for another node.
-    fn for_node(&mut self, node: NodeId, found: &[Found]) -> Option<usize> {
-        let own = self.0.get_mut(&Some(node)).and_then(VecDeque::pop_front);
-        own.or_else(|| {
-            let here = self.0.get_mut(&None)?;
-            let at = here.iter().take(LOOKED_AT_MAX).position(|at| found[*at].is_on(node))?;
-            here.remove(at)
-        })
-    }
-
-    fn put_back(&mut self, at: usize, holder: Option<NodeId>) {
-        self.0.entry(holder).or_default().push_front(at);
-    }
 }
 
 /// What the threads of a sync share.
@@ -351,74 +206,19 @@ impl DatasetRuntime {
     }
 
     fn inspect_form(&self, form: InspectForm) -> Result<Bytes, NodeError> {
-        let location = Location::parse(&form.location)?;
+        let location = Location::parse(form.location())?;
         if location.scheme() == Scheme::File {
             check_is_shard(&location)?;
         }
         let malformed = |text: &str| NodeError::Invalid(text.to_owned());
         let format =
             Format::of_name(&location.name()).ok_or_else(|| malformed("what was sent is no shard file"))?;
-        let shardset = form.shardset.parse().map_err(|_| malformed("what was sent names no shardset"))?;
-        let kind = |(name, kind)| {
-            let kind = match kind {
-                KindForm::Categorical => StatisticsKind::Categorical,
-                KindForm::Numeric => StatisticsKind::Numeric,
-            };
-            (name, kind)
-        };
-        let (declared, earlier) = (columns_of(form.declared), columns_of(form.earlier));
-        let kinds: Vec<_> = form.kinds.into_iter().map(kind).collect();
-        let options = InspectOptions {
-            declared: &declared,
-            earlier: &earlier,
-            uid_column: form.uid_column.as_deref(),
-            kinds: &kinds,
-        };
+        let shardset = form.shardset().ok_or_else(|| malformed("what was sent names no shardset"))?;
         let found = Found::here(location, format);
-        self.inspect(&found, &options)?.encode(shardset, &found)
+        form.with_options(|options| self.inspect(&found, options))?.encode(shardset, &found)
     }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use lavandin_feed::format::Chunk;
-
-    #[test]
-    fn an_answer_says_what_was_found() {
-        let location = Location::parse("file:///data/shard.00000.csv").unwrap();
-        let found = Found::here(location, Format::Csv);
-        for index in [None, Some(vec![1, 2, 3])] {
-            let columns = vec![ColumnSpec::new("id", "int64"), ColumnSpec::new("text", "string")];
-            let inspection = Inspection {
-                bytes: 30,
-                rows: 3,
-                chunks: vec![Chunk { rows: 3, place: 7, span: 23 }],
-                columns: columns.clone(),
-                statistics: Vec::new(),
-                uid_index: Some(vec![9; 40]),
-                member_index: index.clone(),
-            };
-            let (fingerprint, version) =
-                (Fingerprint::of_content(42), Version::new(30, Some("t".to_owned())));
-            let shardset = ShardsetId::new(5, [1; 20]);
-            let told = Inspected { inspection, fingerprint, version: version.clone() };
-            let bytes = told.encode(shardset, &found).unwrap();
-            let heard = Inspected::decode(bytes.clone()).unwrap();
-            assert_eq!((heard.inspection.bytes, heard.inspection.rows, heard.version), (30, 3, version));
-            assert_eq!((heard.inspection.columns, heard.inspection.chunks.len()), (columns, 1));
-            assert_eq!(
-                (heard.inspection.uid_index, heard.inspection.member_index),
-                (Some(vec![9; 40]), index)
-            );
-            assert_eq!(heard.fingerprint.get(), 42);
-            for end in 0..bytes.len() {
-                assert!(Inspected::decode(bytes.slice(..end)).is_none(), "{end}");
-            }
-        }
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! 1. The request is checked where it is made (`checks`): functions and their parameters, shardsets, and whether the location
 //!    can be written. Then it is a *job* in the catalogue, which outlives every node.
-//! 2. The node that does the chores sees to it (`jobs`, `runner`): it hands out the files of the main shardset to all nodes,
+//! 2. The node that does the chores sees to it (`jobs`, `runner`, `work`, `round`): it hands out the files of the main shardset to all nodes,
 //!    and begins with the job where it stands when the chores come to it.
 //! 3. Each node makes several files at a time (`workbench`, `file_maker`), with its own Python processes. A file goes to the
 //!    location whole, as `shard.<index>.parquet`: the index of the file it was made from, so that the two join.
@@ -18,6 +18,7 @@ mod jobs;
 mod round;
 mod runner;
 mod scratch;
+mod work;
 mod workbench;
 
 use crate::datasets::iterations::{Function, IterationOptions};

@@ -6,7 +6,7 @@ use crate::datasets::tasks::{RunningTask, TaskName, TaskStatus};
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
-use lavandin_cluster::{Catalogue, Command, JobFailure, JobInfo};
+use lavandin_cluster::{Command, JobFailure, JobInfo};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -102,9 +102,9 @@ async fn run(runner: Runner, task: RunningTask) {
 }
 
 /// Tasks with the catalogue's jobs among them: what runs as some node says, else as begun; what failed and why.
-pub(crate) fn with_jobs(
+pub(crate) fn with_jobs<'a>(
     tasks: Vec<(TaskName, TaskStatus)>,
-    catalogue: &Catalogue,
+    jobs: impl Iterator<Item = &'a Arc<JobInfo>>,
 ) -> Vec<(TaskName, TaskStatus)> {
     let mut all: BTreeMap<TaskName, TaskStatus> = BTreeMap::new();
     for (name, status) in tasks {
@@ -114,7 +114,7 @@ pub(crate) fn with_jobs(
             all.insert(name, status);
         }
     }
-    for job in catalogue.jobs() {
+    for job in jobs {
         match &job.failure {
             None => drop(all.entry(job.name.clone()).or_insert_with(|| status("processing", None))),
             Some(failure) => {
@@ -128,4 +128,53 @@ pub(crate) fn with_jobs(
 
 fn status(word: &str, error: Option<String>) -> TaskStatus {
     TaskStatus { status: word.to_owned(), current: 0, total: 0, error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lavandin_types::DatasetId;
+
+    fn job(name: &str, failure: Option<(bool, &str)>) -> Arc<JobInfo> {
+        let told = |(is_aborted, reason): (bool, &str)| JobFailure { is_aborted, reason: reason.to_owned() };
+        let (dataset, name) = (DatasetId::new(1, [1; 20]), name.to_owned());
+        let (request, failure) = (String::new(), failure.map(told));
+        Arc::new(JobInfo { name, run: 1, dataset, sources: Vec::new(), request, created_at_s: 5, failure })
+    }
+
+    #[test]
+    fn a_task_is_told_once_as_who_runs_it_and_then_the_catalogue_says() {
+        let told = |name: &str, word: &str, current| {
+            (name.to_owned(), TaskStatus { current, total: 9, ..status(word, None) })
+        };
+        let tasks = vec![
+            told("running", "processing", 3),
+            told("running", "processing", 7),
+            told("running", "processing", 5),
+            told("begun anew", "completed", 9),
+            told("begun anew", "processing", 1),
+            told("aborted", "processing", 2),
+        ];
+        let jobs = [
+            job("running", None),
+            job("begun", None),
+            job("aborted", Some((true, "the task was aborted"))),
+            job("failed", Some((false, "no such column"))),
+        ];
+        let shown: Vec<_> = with_jobs(tasks, jobs.iter())
+            .into_iter()
+            .map(|(name, status)| (name, status.status, status.current, status.error))
+            .collect();
+        let line = |name: &str, word: &str, current, error: Option<&str>| {
+            (name.to_owned(), word.to_owned(), current, error.map(str::to_owned))
+        };
+        let expected = [
+            line("aborted", "aborted", 0, Some("the task was aborted")),
+            line("begun", "processing", 0, None),
+            line("begun anew", "processing", 1, None),
+            line("failed", "failed", 0, Some("no such column")),
+            line("running", "processing", 7, None),
+        ];
+        assert_eq!(shown, expected);
+    }
 }

@@ -5,7 +5,7 @@
 
 use crate::datasets::peer_calls::{DatasetReply, DatasetRequest};
 use crate::datasets::preprocess::file_maker::{Columns, Made, Part};
-use crate::datasets::preprocess::runner::{Ended, Runner, UNABLE_MAX, UNABLE_REST, is_silence, no_columns};
+use crate::datasets::preprocess::runner::{Ended, Runner, UNABLE_MAX, UNABLE_REST, no_columns};
 use crate::datasets::preprocess::workbench::{FileKey, FileStanding};
 use crate::datasets::runtime::DatasetRuntime;
 use crate::error::NodeError;
@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
+/// Files that one node makes at once, whatever it says.
+const SLOTS_MAX: u32 = 256;
 /// How long a node is left alone that has no room.
 const BUSY_REST: Duration = Duration::from_millis(500);
 /// How often it is looked who else may help, and whether the job is still wanted.
@@ -149,7 +151,7 @@ impl<'a> Round<'a> {
         helper.in_work = helper.in_work.saturating_sub(1);
         let made = match standing {
             Ok(FileStanding { made, slots }) => {
-                helper.slots = slots;
+                helper.slots = slots.min(SLOTS_MAX);
                 made
             }
             Err(error) if error.code() == ErrorCode::Overloaded => None,
@@ -214,6 +216,11 @@ async fn call(runtime: Arc<DatasetRuntime>, helper: NodeId, key: FileKey, part: 
             standing => return Answer { helper, file: key.file, standing },
         }
     }
+}
+
+/// Whether a node may just be away for a moment.
+fn is_silence(error: &NodeError) -> bool {
+    matches!(error.code(), ErrorCode::Unavailable | ErrorCode::DeadlineExceeded)
 }
 
 async fn ask(

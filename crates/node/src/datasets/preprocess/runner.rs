@@ -14,14 +14,14 @@ use crate::datasets::preprocess::PreprocessRequest;
 use crate::datasets::preprocess::checks::is_same_place;
 use crate::datasets::preprocess::file_maker::{FileMaker, Part};
 use crate::datasets::preprocess::round::{Homes, Round, RoundEnd};
+use crate::datasets::preprocess::work::Work;
 use crate::datasets::tasks::Progress;
 use crate::error::NodeError;
 use crate::node::Node;
 use crate::options::CallContext;
 use lavandin_cluster::{JobInfo, ShardsetInfo};
-use lavandin_feed::location::{Location, LocationError, Version};
-use lavandin_types::{ErrorCode, NodeId};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use lavandin_feed::location::{Location, LocationError};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -78,7 +78,9 @@ impl Runner {
         // It may be large, and another job's turn.
         drop(maker);
         let mut end = self.make(&work, RoundEnd::default(), other).await?;
-        while let Some(stale) = self.stale(&target, (&work, &end.made), &names).await? {
+        while work.may_leave_stale() {
+            let now = self.lying(&target).await?;
+            let Some(stale) = work.stale(&end.made, &now, &names) else { break };
             end = self.make(&stale, end, other).await?;
         }
         if request.register {
@@ -173,38 +175,6 @@ impl Runner {
         }
     }
 
-    /// Files that were written again on one of the nodes that had them, and lie on another as they were: that one makes it too.
-    /// A folder that nodes share shows the new file on all of them.
-    async fn stale(
-        &self,
-        target: &Location,
-        (work, made): (&Work, &[(u32, NodeId)]),
-        names: &[String],
-    ) -> Result<Option<Work>, Ended> {
-        if work.holders.values().all(|holders| holders.len() < 2) {
-            return Ok(None);
-        }
-        let now = self.lying(target).await?;
-        // What a node made for this run may have been there before, where another node has seen to it until now.
-        let made: HashSet<&(u32, NodeId)> = made.iter().collect();
-        let mut stale = Work::default();
-        for (files, has_batches) in [(&work.rows, true), (&work.without_rows, false)] {
-            for file in files {
-                let lies = now.get(&names[*file as usize]);
-                let as_before = |holder: &&(NodeId, Version)| {
-                    !made.contains(&(*file, holder.0)) && lies.is_some_and(|lies| lies.contains(holder))
-                };
-                let holders: Holders =
-                    work.holders.get(file).into_iter().flatten().filter(as_before).cloned().collect();
-                if !holders.is_empty() {
-                    stale.add(*file, has_batches, Some(&holders));
-                }
-            }
-        }
-        let is_none = stale.rows.is_empty() && stale.without_rows.is_empty();
-        Ok((!is_none).then_some(stale))
-    }
-
     /// Waits until all files are listed: a shardset of some of them would not join.
     async fn await_files(&self, target: &Location, names: &[String]) -> Result<(), Ended> {
         let begun = Instant::now();
@@ -276,35 +246,6 @@ async fn register_once(
         Some(_) => Ok(()),
         None => Err(NodeError::Refused("its sync did not end well".to_owned())),
     }
-}
-
-/// Files to be made.
-#[derive(Default)]
-struct Work {
-    rows: VecDeque<u32>,
-    without_rows: VecDeque<u32>,
-    /// Who has those that lie in folders of nodes, and how.
-    holders: HashMap<u32, Holders>,
-}
-
-impl Work {
-    fn add(&mut self, file: u32, has_batches: bool, holders: Option<&Holders>) {
-        let files = if has_batches { &mut self.rows } else { &mut self.without_rows };
-        files.push_back(file);
-        if let Some(holders) = holders {
-            self.holders.insert(file, holders.clone());
-        }
-    }
-
-    fn homes(&self) -> Homes {
-        let nodes = |holders: &Holders| holders.iter().map(|(node, _)| *node).collect();
-        self.holders.iter().map(|(file, holders)| (*file, nodes(holders))).collect()
-    }
-}
-
-/// Whether a node may just be away for a moment.
-pub(super) fn is_silence(error: &NodeError) -> bool {
-    matches!(error.code(), ErrorCode::Unavailable | ErrorCode::DeadlineExceeded)
 }
 
 pub(super) fn no_columns(file: u32) -> String {

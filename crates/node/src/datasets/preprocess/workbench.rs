@@ -55,6 +55,13 @@ struct Work {
     asked: Instant,
 }
 
+impl Work {
+    /// Not if its thread has panicked: then nobody makes it any more.
+    fn is_under_way(&self) -> bool {
+        self.made.borrow().is_none() && self.made.has_changed().is_ok()
+    }
+}
+
 impl Workbench {
     pub(crate) fn new(slots: usize, data_dir: PathBuf) -> Self {
         Self { slots: slots.max(1), data_dir, ..Self::default() }
@@ -87,9 +94,9 @@ impl Workbench {
         part: &Part,
     ) -> Result<(watch::Receiver<Option<Made>>, Option<watch::Sender<Option<Made>>>), NodeError> {
         let mut works = lock(&self.works);
-        works.retain(|_, work| work.made.borrow().is_none() || work.asked.elapsed() < KEPT);
+        works.retain(|_, work| work.is_under_way() || work.asked.elapsed() < KEPT);
         let known = works.get_mut(key);
-        if known.as_ref().is_some_and(|work| work.part != *part && work.made.borrow().is_none()) {
+        if known.as_ref().is_some_and(|work| work.part != *part && work.is_under_way()) {
             // Another part of the same file, under the same name: one after the other.
             return Err(NodeError::Overloaded);
         }
@@ -97,7 +104,7 @@ impl Workbench {
             work.asked = Instant::now();
             return Ok((work.made.clone(), None));
         }
-        let busy = works.values().filter(|work| work.made.borrow().is_none()).count();
+        let busy = works.values().filter(|work| work.is_under_way()).count();
         if busy >= self.slots || self.is_stopping() {
             return Err(NodeError::Overloaded);
         }
@@ -219,5 +226,17 @@ mod tests {
         let (made, again) = bench.take_in(&key(0), &Part::Rows).unwrap();
         assert!(again.is_none() && *made.borrow() == Some(Made::Empty {}));
         assert!(bench.take_in(&key(0), &Part::Columns).unwrap().1.is_some());
+    }
+
+    #[test]
+    fn who_has_gone_without_a_word_keeps_no_hand_busy() {
+        let bench = Workbench::new(1, PathBuf::new());
+        let key = |file| FileKey { job: "job".to_owned(), run: 1, file };
+        let (_, begun) = bench.take_in(&key(0), &Part::Rows).unwrap();
+        assert!(matches!(bench.take_in(&key(1), &Part::Rows), Err(NodeError::Overloaded)));
+        drop(begun);
+        assert!(bench.take_in(&key(1), &Part::Rows).unwrap().1.is_some());
+        let (made, again) = bench.take_in(&key(0), &Part::Rows).unwrap();
+        assert!(again.is_none() && made.has_changed().is_err(), "whoever waits hears of it");
     }
 }
