@@ -28,6 +28,9 @@ pub enum Rejection {
     CountMismatch { ids: usize, vectors: usize },
     #[error("Invalid argument: external id {0} already exists")]
     Exists(RecordId),
+    /// Until that batch is logged or given up; then the request may be judged.
+    #[error("external id {0} is being added by another batch; try again after a moment")]
+    Reserved(RecordId),
     #[error("Invalid argument: id {0} occurs twice in one request")]
     Repeated(RecordId),
     #[error("Invalid argument: an id must not be empty")]
@@ -62,6 +65,7 @@ impl Rejection {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Exists(_) | Self::Repeated(_) => ErrorCode::InvalidArgument,
+            Self::Reserved(_) => ErrorCode::Unavailable,
             Self::UnknownCollection => ErrorCode::NotFound,
             Self::TooLarge { .. } => ErrorCode::PayloadTooLarge,
             Self::Damaged(_) => ErrorCode::DataCorrupt,

@@ -33,16 +33,23 @@ pub struct ShardLimits {
 /// where other copies are waited for there is always something staged.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    /// Ranges of integer ids, by their first and last.
-    runs: Vec<(u64, u64)>,
-    /// Other ids, and how many operations insert each: more than one by upserts.
-    ints: HashMap<u64, u32>,
-    strings: HashMap<Box<str>, u32>,
+    ids: PendingIds,
+    /// Those of reserved adds that are not staged yet. What an upsert made of one meanwhile, the add would make again.
+    reserved_adds: PendingIds,
     /// Of what was staged since nothing was: not lowered where something leaves.
     max_int: Option<u64>,
     rows: u64,
     operations: u64,
     reservations: u64,
+}
+
+/// Ids, each as often as operations insert it: more than once by upserts.
+#[derive(Debug, Default)]
+struct PendingIds {
+    /// Ranges of integer ids, by their first and last.
+    runs: Vec<(u64, u64)>,
+    ints: HashMap<u64, u32>,
+    strings: HashMap<Box<str>, u32>,
 }
 
 /// A checked write that holds its ids and is not yet logged. It is logged or released; a former primary's go with the
@@ -52,35 +59,96 @@ pub struct Reservation {
     pub(crate) collection: CollectionId,
     op: Vec<u8>,
     ids: BatchIds,
+    upsert: bool,
 }
 
 impl Reservation {
     /// The same without its record: for a release after it was handed over and came to nothing.
     pub fn ids_only(&self) -> Self {
-        Self { collection: self.collection, op: Vec::new(), ids: self.ids.clone() }
+        Self { op: Vec::new(), ids: self.ids.clone(), ..*self }
     }
 }
 
-impl Pending {
-    /// Whether a staged operation inserts `id`.
+impl PendingIds {
+    fn is_empty(&self) -> bool {
+        self.runs.is_empty() && self.ints.is_empty() && self.strings.is_empty()
+    }
+
     fn contains(&self, id: RecordIdRef<'_>) -> bool {
         match id {
-            RecordIdRef::Int(value) => {
-                self.runs.iter().any(|(first, last)| (*first..=*last).contains(&value))
-                    || self.ints.contains_key(&value)
-            }
+            RecordIdRef::Int(value) => self.runs_contain(value) || self.ints.contains_key(&value),
             RecordIdRef::Str(text) => self.strings.contains_key(text),
         }
     }
 
+    fn runs_contain(&self, value: u64) -> bool {
+        self.runs.iter().any(|(first, last)| (*first..=*last).contains(&value))
+    }
+
     fn insert(&mut self, ids: &BatchIds) {
-        match ids {
-            BatchIds::Range { start, count } => self.runs.push((*start, start + u64::from(*count - 1))),
-            _ => ids.iter().for_each(|id| match id {
+        match range_of(ids) {
+            Some(start) => self.runs.push(run(start, ids.len() as u32)),
+            None => ids.iter().for_each(|id| match id {
                 RecordIdRef::Int(value) => *self.ints.entry(value).or_default() += 1,
                 RecordIdRef::Str(text) => *self.strings.entry_ref(text).or_default() += 1,
             }),
         }
+    }
+
+    /// Takes back what `insert` did. A range is named by its start and never looked through.
+    fn remove<'a>(&mut self, range: Option<u64>, count: u32, ids: impl Iterator<Item = RecordIdRef<'a>>) {
+        match range {
+            Some(start) => {
+                let at = self.runs.iter().position(|other| *other == run(start, count));
+                at.map(|at| self.runs.remove(at));
+            }
+            None => ids.for_each(|id| match id {
+                RecordIdRef::Int(value) => one_less(&mut self.ints, &value),
+                RecordIdRef::Str(text) => one_less(&mut self.strings, text),
+            }),
+        }
+    }
+
+    /// How many of them, each once, no record has. Looks at every one.
+    fn count_new(&self, is_known: impl Fn(RecordIdRef<'_>) -> bool) -> u64 {
+        let mut runs = self.runs.clone();
+        runs.sort_unstable();
+        let mut new = 0_u64;
+        let mut next = 0;
+        for (first, last) in runs {
+            new +=
+                (first.max(next)..=last).filter(|value| !is_known(RecordIdRef::Int(*value))).count() as u64;
+            next = next.max(last.saturating_add(1));
+        }
+        let ints = self
+            .ints
+            .keys()
+            .filter(|value| !self.runs_contain(**value) && !is_known(RecordIdRef::Int(**value)));
+        let strings = self.strings.keys().filter(|text| !is_known(RecordIdRef::Str(text)));
+        new + (ints.count() + strings.count()) as u64
+    }
+}
+
+fn run(start: u64, count: u32) -> (u64, u64) {
+    (start, start.saturating_add(u64::from(count.saturating_sub(1))))
+}
+
+fn range_of(ids: &BatchIds) -> Option<u64> {
+    if let BatchIds::Range { start, .. } = ids { Some(*start) } else { None }
+}
+
+/// One operation less inserts the id.
+fn one_less<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ?Sized>(operations: &mut HashMap<K, u32>, id: &Q) {
+    let Some(count) = operations.get_mut(id) else { return };
+    *count -= 1;
+    if *count == 0 {
+        operations.remove(id);
+    }
+}
+
+impl Pending {
+    fn insert(&mut self, ids: &BatchIds) {
+        self.ids.insert(ids);
         self.rows += ids.len() as u64;
         self.max_int = self.max_int.max(largest_int(ids));
     }
@@ -94,7 +162,8 @@ impl Pending {
     pub(crate) fn inserted(&mut self, ids: Ids<'_>) {
         // Of the last one all is cleared at once.
         if self.operations > 1 || self.operations == 1 && self.reservations > 0 {
-            self.remove(ids.range_start(), ids.count, ids.iter());
+            self.ids.remove(ids.range_start(), ids.count, ids.iter());
+            self.rows = self.rows.saturating_sub(u64::from(ids.count));
         }
     }
 
@@ -110,39 +179,33 @@ impl Pending {
         }
     }
 
-    /// Takes back what `insert` did.
-    fn remove<'a>(&mut self, range: Option<u64>, count: u32, ids: impl Iterator<Item = RecordIdRef<'a>>) {
-        match range {
-            Some(start) => {
-                let run = (start, start.saturating_add(u64::from(count.saturating_sub(1))));
-                let at = self.runs.iter().position(|other| *other == run);
-                at.map(|at| self.runs.remove(at));
-            }
-            None => ids.for_each(|id| match id {
-                RecordIdRef::Int(value) => one_less(&mut self.ints, &value),
-                RecordIdRef::Str(text) => one_less(&mut self.strings, text),
-            }),
+    fn reserved(&mut self, reservation: &Reservation) {
+        self.reservations += 1;
+        if !reservation.upsert {
+            self.reserved_adds.insert(&reservation.ids);
         }
-        self.rows = self.rows.saturating_sub(u64::from(count));
+    }
+
+    /// It is staged, or given up.
+    fn reservation_ended(&mut self, reservation: &Reservation) {
+        self.reservations = self.reservations.saturating_sub(1);
+        let ids = &reservation.ids;
+        if !reservation.upsert {
+            self.reserved_adds.remove(range_of(ids), ids.len() as u32, ids.iter());
+        }
+    }
+
+    /// Takes back what a write inserts that will not be logged.
+    fn release(&mut self, reservation: &Reservation) {
+        let ids = &reservation.ids;
+        self.ids.remove(range_of(ids), ids.len() as u32, ids.iter());
+        self.rows = self.rows.saturating_sub(ids.len() as u64);
+        self.reservation_ended(reservation);
+        self.clear_unused();
     }
 
     pub(crate) fn clear(&mut self) {
-        self.runs.clear();
-        self.ints.clear();
-        self.strings.clear();
-        self.max_int = None;
-        self.rows = 0;
-        self.operations = 0;
-        self.reservations = 0;
-    }
-}
-
-/// One operation less inserts the id.
-fn one_less<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ?Sized>(operations: &mut HashMap<K, u32>, id: &Q) {
-    let Some(count) = operations.get_mut(id) else { return };
-    *count -= 1;
-    if *count == 0 {
-        operations.remove(id);
+        *self = Self::default();
     }
 }
 
@@ -184,24 +247,21 @@ pub(crate) fn reserve(
 ) -> Result<Reservation, Rejection> {
     let mut op = Vec::new();
     let ids = prepare_write(collection, limits, batch, upsert, &mut op)?;
-    collection.pending.reservations += 1;
-    Ok(Reservation { collection: collection.id, op, ids })
+    let reservation = Reservation { collection: collection.id, op, ids, upsert };
+    collection.pending.reserved(&reservation);
+    Ok(reservation)
 }
 
 /// Appends the operation of a reserved write, which is pending from now on like any other.
 pub(crate) fn prepare_reserved(collection: &mut Collection, reservation: &Reservation, out: &mut Vec<u8>) {
     out.extend_from_slice(&reservation.op);
-    collection.pending.reservations = collection.pending.reservations.saturating_sub(1);
+    collection.pending.reservation_ended(reservation);
     collection.pending.staged_one();
 }
 
 /// Gives back the ids of a write that will not be logged.
 pub(crate) fn release(collection: &mut Collection, reservation: &Reservation) {
-    let ids = &reservation.ids;
-    let range = if let BatchIds::Range { start, .. } = ids { Some(*start) } else { None };
-    collection.pending.remove(range, ids.len() as u32, ids.iter());
-    collection.pending.reservations = collection.pending.reservations.saturating_sub(1);
-    collection.pending.clear_unused();
+    collection.pending.release(reservation);
 }
 
 /// Checks what a batch says by itself, whatever the collection holds: its shape, numbers, fields and ids. `prepare`
@@ -238,13 +298,11 @@ fn prepare_write(
     check_numbers(&batch.vectors, collection.schema.metric())?;
     check_width(&batch.vectors, collection.schema.element)?;
     check_fields(batch.fields.as_deref(), rows)?;
-    if let Err(rejection) = check_limits(collection, limits, rows as u64) {
-        // Records that an upsert replaces take no room; they are counted only when it matters.
+    if check_limits(collection, limits, collection.pending.rows + rows as u64).is_err() {
+        // Records that an upsert replaces, or a staged one will, take no room; they are counted only when it matters.
         let new = if upsert { count_new(collection, &batch.ids) } else { rows as u64 };
-        if new == rows as u64 {
-            return Err(rejection);
-        }
-        check_limits(collection, limits, new)?;
+        let is_known = |id: RecordIdRef<'_>| locate(&collection.segments, id).is_some();
+        check_limits(collection, limits, collection.pending.ids.count_new(is_known) + new)?;
     }
     let largest = collection.max_int.max(collection.pending.max_int);
     if let BatchIds::Assigned { count } = batch.ids {
@@ -257,8 +315,9 @@ fn prepare_write(
         check_ids(batch.ids.iter())?;
         check_range(&batch.ids)?;
         check_repeats(&batch.ids)?;
-        if !upsert {
-            check_new(collection, &batch.ids, largest)?;
+        match upsert {
+            true => check_not_reserved(collection, &batch.ids)?,
+            false => check_new(collection, &batch.ids, largest)?,
         }
     }
     if rows == 0 {
@@ -290,8 +349,9 @@ fn check_shape(expected: u32, batch: &RecordBatch) -> Result<(), Rejection> {
     Ok(())
 }
 
+/// `added` to what is applied.
 fn check_limits(collection: &Collection, limits: &ShardLimits, added: u64) -> Result<(), Rejection> {
-    let vectors = collection.rows() + collection.pending.rows + added;
+    let vectors = collection.rows() + added;
     let bytes = vectors.saturating_mul(collection.schema.vector_bytes() as u64);
     let ShardLimits { collection_vectors_max, collection_vector_bytes_max } = *limits;
     if collection_vectors_max > 0 && vectors > collection_vectors_max {
@@ -417,15 +477,22 @@ fn check_new(collection: &Collection, ids: &BatchIds, largest: Option<u64>) -> R
     let taken = ids.iter().find(|id| match id {
         // The largest integer id ever seen is known, so that rising ids need no look-up.
         RecordIdRef::Int(value) if is_above(*value) => false,
-        id => collection.pending.contains(*id) || locate(&collection.segments, *id).is_some(),
+        id => collection.pending.ids.contains(*id) || locate(&collection.segments, *id).is_some(),
     });
     taken.map_or(Ok(()), |id| Err(Rejection::Exists(id.to_owned())))
+}
+
+/// Refuses ids that a reserved add holds: it is judged already, and would make a second record of one that is there by then.
+fn check_not_reserved(collection: &Collection, ids: &BatchIds) -> Result<(), Rejection> {
+    let adds = &collection.pending.reserved_adds;
+    let held = if adds.is_empty() { None } else { ids.iter().find(|id| adds.contains(*id)) };
+    held.map_or(Ok(()), |id| Err(Rejection::Reserved(id.to_owned())))
 }
 
 /// How many of the ids no record has, staged ones included.
 fn count_new(collection: &Collection, ids: &BatchIds) -> u64 {
     let is_new = |id: &RecordIdRef<'_>| {
-        !collection.pending.contains(*id) && locate(&collection.segments, *id).is_none()
+        !collection.pending.ids.contains(*id) && locate(&collection.segments, *id).is_none()
     };
     ids.iter().filter(is_new).count() as u64
 }

@@ -4,12 +4,12 @@ use super::{Answer, Driver, Event, IDLE_WAKE, Reserved, Round, Waiting};
 use crate::databases::schema_of;
 use crate::error::NodeError;
 use crate::group_client::collections_outcome;
-use crate::group_state::{GroupOutcome, GroupRequest};
+use crate::group_state::{GroupOutcome, GroupRejection, GroupRequest};
 use crate::reservations::ReservationId;
 use lavandin_cluster::Catalogue;
 use lavandin_group::Staged;
 use lavandin_plan::iterations::{self, OpenGrant};
-use lavandin_shard::{Change, Outcome, Request};
+use lavandin_shard::{Change, Outcome, Rejection, Request};
 use lavandin_types::{CollectionId, RequestId};
 use std::time::Instant;
 use tokio::sync::watch;
@@ -110,7 +110,7 @@ impl Driver {
                 self.waiting.entry(sequence).or_default().push(Waiting { request_id, answer });
             }
             Ok(Staged::Answered(outcome)) => drop(answer.send(Ok(outcome))),
-            Ok(Staged::Rejected(rejection)) => drop(answer.send(Err(rejection.into()))),
+            Ok(Staged::Rejected(rejection)) => drop(answer.send(Err(self.refused(rejection)))),
             Err(error) => {
                 let failed: Result<GroupOutcome, NodeError> = self.note_failure(Err(error));
                 let told = failed.map_err(|error| match self.failure.borrow().is_some() {
@@ -168,14 +168,25 @@ impl Driver {
         self.reservations.check_room()?;
         let shard = &mut self.replica.copy_mut().consumer_mut().shard;
         let reservation = match change {
-            Change::Add(batch) => shard.reserve(collection, batch, false)?,
-            Change::Upsert(batch) => shard.reserve(collection, batch, true)?,
+            Change::Add(batch) => shard.reserve(collection, batch, false),
+            Change::Upsert(batch) => shard.reserve(collection, batch, true),
             Change::Delete(_) | Change::Restore(_) | Change::Compact | Change::Allot { .. } => {
                 return Err(NodeError::Internal("only records that are written are reserved"));
             }
         };
+        let reservation = reservation.map_err(|error| self.refused(GroupRejection::Collections(error)))?;
         self.reservations.hold((request_id, id), reservation, Instant::now());
         Ok(Reserved::Held)
+    }
+
+    /// What is refused only until a batch over several groups is logged or given up, routers ask for again.
+    fn refused(&self, rejection: GroupRejection) -> NodeError {
+        match rejection {
+            GroupRejection::Collections(rejection @ Rejection::Reserved(_)) => {
+                NodeError::NotServing { group: self.group(), reason: rejection.to_string() }
+            }
+            other => other.into(),
+        }
     }
 
     /// The request as the catalogue's present state has it. What it dropped does not come back to life here, and

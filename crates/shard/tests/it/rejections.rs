@@ -3,7 +3,7 @@
 use crate::store::{COLLECTION, DIM, Store, batch, ids, schema};
 use bytes::Bytes;
 use lavandin_group::Staged;
-use lavandin_shard::{BatchIds, Change, Outcome, RecordBatch, Rejection, Request, VectorBatch};
+use lavandin_shard::{BatchIds, Change, Outcome, RecordBatch, Rejection, Request, ShardLimits, VectorBatch};
 use lavandin_storage::MemoryDirectory;
 use lavandin_types::{ElementType, RecordId, RequestId};
 use std::sync::Arc;
@@ -124,6 +124,32 @@ fn what_is_applied_is_not_staged_any_more_whatever_else_is() {
     store.copy.write_and_sync().unwrap();
     store.copy.advance(compacted).unwrap();
     assert!(matches!(store.copy.stage(RequestId::NONE, add()).unwrap(), Staged::Pending(_)));
+    store.copy.commit().unwrap();
+}
+
+#[test]
+fn what_staged_upserts_replace_takes_no_room() {
+    let limits = ShardLimits { collection_vectors_max: 3, ..ShardLimits::default() };
+    let mut store = Store::open_limited(Arc::new(MemoryDirectory::new()), limits).unwrap();
+    store.open_collection(schema(ElementType::F32)).unwrap();
+    let of = |ids: &[u64]| batch(BatchIds::Ints(ids.to_vec()), &vec![1; ids.len()], false);
+    store.change(Change::Add(of(&[1, 2]))).unwrap().unwrap();
+    let mut stage = |change| {
+        let staged = store.copy.stage(RequestId::NONE, Request::Change { collection: COLLECTION, change });
+        match staged.unwrap() {
+            Staged::Pending(_) => Ok(()),
+            Staged::Rejected(rejection) => Err(rejection),
+            Staged::Answered(outcome) => panic!("{outcome:?}"),
+        }
+    };
+    assert_eq!(stage(Change::Upsert(of(&[1, 2]))), Ok(()));
+    assert_eq!(stage(Change::Upsert(of(&[2, 3]))), Ok(()));
+    assert_eq!(stage(Change::Upsert(of(&[1, 3]))), Ok(()), "3 is counted once");
+    let full = Err(Rejection::TooManyVectors { vectors: 4, limit: 3 });
+    assert_eq!(stage(Change::Add(of(&[4]))), full);
+    assert_eq!(stage(Change::Upsert(of(&[4]))), full);
+    let ranged = batch(BatchIds::Range { start: 2, count: 3 }, &[1; 3], false);
+    assert_eq!(stage(Change::Upsert(ranged)), full);
     store.copy.commit().unwrap();
 }
 

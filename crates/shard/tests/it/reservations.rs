@@ -57,6 +57,30 @@ fn a_reserved_write_is_logged_as_it_was_checked() {
 }
 
 #[test]
+fn what_a_reserved_add_holds_is_not_upserted_before_it() {
+    for ids in [BatchIds::Ints(vec![5]), BatchIds::Range { start: 5, count: 1 }] {
+        let mut store = store();
+        let upsert = || Change::Upsert(batch(BatchIds::Ints(vec![4, 5]), &[7, 7], false));
+        let held = Err(Rejection::Reserved(RecordId::Int(5)));
+        let reservation = reserve(&mut store, ids.clone()).unwrap();
+        assert_eq!(store.change(upsert()).unwrap(), held);
+        let reserved = batch(BatchIds::Ints(vec![5]), &[7], false);
+        let refused = store.copy.consumer_mut().reserve(COLLECTION, reserved, true).map(drop);
+        assert_eq!(refused, held.clone().map(drop), "nor by a batch that may be logged before");
+        store.copy.consumer_mut().release(&reservation);
+        store.change(upsert()).unwrap().unwrap();
+
+        let mut store = self::store();
+        let reservation = reserve(&mut store, ids).unwrap();
+        let add = store.copy.stage(RequestId::NONE, Request::Reserved(reservation)).unwrap();
+        assert!(matches!(add, Staged::Pending(_)));
+        // From here on it comes after the add, whenever that is applied.
+        store.change(upsert()).unwrap().unwrap();
+        assert_eq!(store.view().unwrap().statistics().live, 2, "4, and 5 once");
+    }
+}
+
+#[test]
 fn a_dropped_collection_takes_no_reserved_write() {
     let mut store = store();
     let reservation = reserve(&mut store, BatchIds::Ints(vec![5])).unwrap();

@@ -22,10 +22,13 @@ pub struct Store {
 
 impl Store {
     pub fn open(directory: Arc<dyn Directory>) -> Result<Self, GroupError> {
+        Self::open_limited(directory, ShardLimits::default())
+    }
+
+    pub fn open_limited(directory: Arc<dyn Directory>, limits: ShardLimits) -> Result<Self, GroupError> {
         let options =
             GroupOptions { log_segment_bytes: 4096, ..GroupOptions::new(GroupId::new(1), Durability::Fsync) };
-        let make =
-            |payload: Option<&[u8]>| Shard::open(Arc::clone(&directory), ShardLimits::default(), payload);
+        let make = |payload: Option<&[u8]>| Shard::open(Arc::clone(&directory), limits, payload);
         let mut copy = GroupCopy::open(Arc::clone(&directory), options, make)?;
         copy.consumer_mut().publish();
         Ok(Self { copy })

@@ -5,7 +5,7 @@ use crate::groups::two_nodes::{HERE, THERE, TwoNodes, add, alone, context, int_i
 use crate::options::CallContext;
 use crate::reservations::ReservationId;
 use lavandin_group::replication::View;
-use lavandin_shard::Outcome;
+use lavandin_shard::{Change, Outcome};
 use lavandin_types::{ErrorCode, RequestId};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -82,5 +82,28 @@ async fn a_batch_that_comes_again_before_it_is_committed_is_told_to_wait() {
     }
     let again = copy.reserve(&named(u128::from(id)), place, add(&[id]), ReservationId::new(1)).await;
     assert_eq!(again.expect_err("nobody knows yet what becomes of it").code(), ErrorCode::Unavailable);
+    nodes.stop().await;
+}
+
+/// Else the add, which was judged before, would make a second record of an id.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upsert_waits_for_the_add_that_is_reserved() {
+    let nodes = TwoNodes::start().await;
+    let group = nodes.add_group("g", &[HERE]).await;
+    let (copy, catalogue) = (nodes.copy(HERE, group), nodes.metadata.catalogue());
+    let (place, reservation) = ((&*catalogue, nodes.collection), ReservationId::new(1));
+    copy.change(&context(), place, add(&[1])).await.expect("it is written");
+    copy.reserve(&context(), place, add(&[2, 3]), reservation).await.expect("it is held");
+    let upsert = |ids: &[u64]| match add(ids) {
+        Change::Add(batch) => Change::Upsert(batch),
+        other => other,
+    };
+    let refused = copy.change(&context(), place, upsert(&[1, 2])).await.expect_err("the add comes first");
+    assert!(matches!(refused, NodeError::NotServing { .. }), "{refused:?}");
+    let refused = copy.reserve(&context(), place, upsert(&[3]), ReservationId::new(2)).await;
+    assert!(matches!(refused, Err(NodeError::NotServing { .. })), "{refused:?}");
+    copy.log_reserved(&context(), reservation).await.expect("it is logged");
+    copy.change(&context(), place, upsert(&[1, 2, 4])).await.expect("its turn has come");
+    assert_eq!(nodes.ids(HERE, group).await, int_ids(&[1, 2, 3, 4]));
     nodes.stop().await;
 }
