@@ -6,8 +6,9 @@
 use crate::iterations::entry::Entry;
 use crate::iterations::op::{Granted, Op};
 use crate::iterations::owner::Owner;
+use crate::iterations::state::Returned;
 use lavandin_types::IterationId;
-use roaring::RoaringBitmap;
+use roaring::{RoaringBitmap, RoaringTreemap};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ pub(crate) struct Staged {
     /// Grants that are open and will not be: delivered or returned; rank and number.
     pub closing: BTreeSet<(u32, u64)>,
     /// The indices of each completion.
-    completing: VecDeque<Vec<u64>>,
+    completing: VecDeque<RoaringTreemap>,
     pushbacks: usize,
 }
 
@@ -88,7 +89,7 @@ impl Staged {
                 self.closing.insert((*rank, *number));
                 self.ranks.entry(*rank).or_default().returns += 1;
             }
-            Op::Complete { indices, .. } => self.completing.push_back(indices.clone()),
+            Op::Complete { indices, .. } => self.completing.push_back(indices.iter().copied().collect()),
             Op::Pushback { .. } => self.pushbacks += 1,
             Op::DropDataset { .. } => {}
         }
@@ -150,9 +151,16 @@ impl Staged {
         self.pushes_back() || self.ranks.get(&rank).is_some_and(|rank| rank.returns > 0)
     }
 
-    /// Samples that are about to be done.
-    pub(crate) fn completing(&self) -> impl Iterator<Item = u64> + '_ {
-        self.completing.iter().flatten().copied()
+    /// Whether any of the samples that were returned from the rank is about to be done.
+    pub(crate) fn completes_returned(&self, rank: u32, returned: &BTreeMap<u64, Returned>) -> bool {
+        if self.completing.is_empty() || returned.is_empty() {
+            return false;
+        }
+        let is_its = |index| returned.get(&index).is_some_and(|of| of.rank == rank);
+        self.completing.iter().any(|completion| match completion.len() < returned.len() as u64 {
+            true => completion.iter().any(is_its),
+            false => returned.iter().any(|(index, of)| of.rank == rank && completion.contains(*index)),
+        })
     }
 }
 

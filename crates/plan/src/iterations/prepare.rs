@@ -69,12 +69,12 @@ impl Iterations {
         let blocks = definition.blocks(&rows)?;
         let rows = self.share_rows(dataset, rows);
         let given_up = self.make_room(now_ms)?;
-        self.pending.gone.extend(&given_up);
         let (fixed, cache) = (Arc::new(definition.clone()), Arc::clone(&self.cache));
         let outline = Outline::assemble((id, dataset, now_ms), rows.clone(), fixed, blocks, cache);
         let outline = outline.ok_or(Rejection::TOO_MANY_BLOCKS)?;
         let state = State::begin(&outline);
         let entry = Entry::new(outline, state);
+        self.pending.gone.extend(&given_up);
         self.pending.created.insert(id, Arc::new(entry));
         let created = Created { id, dataset, now_ms, rank: join.rank, given_up, rows, definition };
         Ok(Op::Create(Box::new(created)))
@@ -158,7 +158,7 @@ impl Iterations {
         self.check_count(count.max(grant.delivered.len() as u64))?;
         self.check_rank_count(&entry, rank)?;
         self.check_new(&entry, &grant)?;
-        self.check_number(&entry, &grant)?;
+        self.check_number(&entry, &grant, group)?;
         self.check_places(&entry, (rank, group), &lists)?;
         Ok(Op::Grant(Box::new(Granted::from(grant))))
     }
@@ -181,13 +181,17 @@ impl Iterations {
     }
 
     /// Whether the grant is the rank's next one, and its samples were chosen from the present state.
-    fn check_number(&self, entry: &Entry, grant: &Grant) -> Result<(), Rejection> {
+    fn check_number(&self, entry: &Entry, grant: &Grant, group: u32) -> Result<(), Rejection> {
         let staged = self.pending.of(entry.id);
         let staged_rank = staged.and_then(|staged| staged.ranks.get(&grant.rank));
         let batches = staged_rank.map_or(0, |staged| staged.batches.len());
         let state = entry.state();
-        let comes_back = staged
-            .is_some_and(|staged| staged.returns(grant.rank) || settles_returned(staged, &state, grant.rank));
+        // A completion of what was returned: a walk that does not know of it yet would have it granted again.
+        let returned = state.groups.get(&group).map(|group| &group.returned);
+        let settles = |staged: &Staged| {
+            returned.is_some_and(|returned| staged.completes_returned(grant.rank, returned))
+        };
+        let comes_back = staged.is_some_and(|staged| staged.returns(grant.rank) || settles(staged));
         let rank = state.ranks.get(&grant.rank);
         let generation = rank.map_or(0, |rank| rank.generation).saturating_add(u64::from(comes_back));
         if generation != grant.generation || comes_back {
@@ -297,15 +301,6 @@ impl Iterations {
         }
         Ok(())
     }
-}
-
-/// Whether a staged completion settles what was returned from the rank: a walk that does not know it yet would have it
-/// granted again.
-fn settles_returned(staged: &Staged, state: &State, rank: u32) -> bool {
-    let with_returned = || state.groups.values().filter(|group| !group.returned.is_empty());
-    let is_its =
-        |index| with_returned().any(|group| group.returned.get(&index).is_some_and(|of| of.rank == rank));
-    with_returned().next().is_some() && staged.completing().any(is_its)
 }
 
 fn first_staged(staged: Option<&StagedRank>, block: u32, offsets: RangeInclusive<u32>) -> Option<Place> {
