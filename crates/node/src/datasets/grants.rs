@@ -12,7 +12,7 @@ use crate::error::NodeError;
 use crate::membership::Membership;
 use lavandin_plan::iterations::{Owner, Request};
 use lavandin_types::{IterationId, NodeId};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -26,7 +26,32 @@ type Key = (IterationId, u32, u64);
 pub(crate) struct Grants {
     membership: Arc<Membership>,
     tickets: AtomicU64,
-    held: Mutex<HashSet<Key>>,
+    held: Mutex<Held>,
+}
+
+/// Grants that this node has, by the tickets of their requests: of several with one number all but one will be refused, and
+/// say nothing of that one.
+#[derive(Default)]
+struct Held(HashMap<Key, Vec<u64>>);
+
+impl Held {
+    fn hold(&mut self, grant: Key, ticket: u64) {
+        self.0.entry(grant).or_default().push(ticket);
+    }
+
+    /// One request came to nothing, or what it was granted is given back.
+    fn drop_ticket(&mut self, grant: Key, ticket: u64) {
+        if let Some(tickets) = self.0.get_mut(&grant) {
+            tickets.retain(|other| *other != ticket);
+            if tickets.is_empty() {
+                self.0.remove(&grant);
+            }
+        }
+    }
+
+    fn has(&self, grant: Key) -> bool {
+        self.0.contains_key(&grant)
+    }
 }
 
 impl Grants {
@@ -41,14 +66,23 @@ impl Grants {
         Ok(Owner { node: part.node, incarnation: part.incarnation, ticket })
     }
 
-    pub(crate) fn hold(&self, grant: Key) {
-        self.lock().insert(grant);
+    pub(crate) fn hold(&self, grant: Key, owner: Owner) {
+        self.lock().hold(grant, owner.ticket);
     }
 
+    /// Their deliveries are logged.
     pub(crate) fn release(&self, iteration: IterationId, grants: &[(u32, u64)]) {
         let mut held = self.lock();
         for (rank, number) in grants {
-            held.remove(&(iteration, *rank, *number));
+            held.0.remove(&(iteration, *rank, *number));
+        }
+    }
+
+    /// Requests that came to nothing, or whose grants are given back.
+    pub(crate) fn forget(&self, (iteration, rank): (IterationId, u32), grants: &[(u64, Owner)]) {
+        let mut held = self.lock();
+        for (number, owner) in grants {
+            held.drop_ticket((iteration, rank, *number), owner.ticket);
         }
     }
 
@@ -61,7 +95,7 @@ impl Grants {
     ) -> Vec<u64> {
         let is_asked = self.membership.part().is_some_and(|part| part.incarnation == incarnation);
         let held = self.lock();
-        let is_held = |number: &u64| is_asked && held.contains(&(iteration, rank, *number));
+        let is_held = |number: &u64| is_asked && held.has((iteration, rank, *number));
         numbers.iter().copied().filter(is_held).collect()
     }
 
@@ -72,7 +106,7 @@ impl Grants {
         open.retain(|(number, owner)| {
             let is_own =
                 part.is_some_and(|part| (part.node, part.incarnation) == (owner.node, owner.incarnation));
-            !(is_own && held.contains(&(iteration, rank, *number)))
+            !(is_own && held.has((iteration, rank, *number)))
         });
     }
 
@@ -151,7 +185,27 @@ impl Grants {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<Key>> {
+    fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_request_says_nothing_of_the_grant_that_has_its_number() {
+        let grant = (IterationId::new(1, [1; 20]), 0, 5);
+        let mut held = Held::default();
+        held.hold(grant, 1);
+        // A walk that did not know of it yet.
+        held.hold(grant, 2);
+        held.drop_ticket(grant, 2);
+        assert!(held.has(grant), "its answer is on the way to a client");
+        held.drop_ticket(grant, 2);
+        assert!(held.has(grant));
+        held.drop_ticket(grant, 1);
+        assert!(!held.has(grant) && held.0.is_empty());
     }
 }

@@ -10,7 +10,7 @@ use crate::node::Node;
 use crate::options::CallContext;
 use bytes::Bytes;
 use lavandin_plan::Cursor;
-use lavandin_plan::iterations::{Outcome, Owner, Rejection, Request};
+use lavandin_plan::iterations::{Contested, Outcome, Owner, Rejection, Request};
 use lavandin_types::IterationId;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,10 +22,13 @@ const DELIVERY_PAUSE: Duration = Duration::from_millis(100);
 const DELIVERY_TRIES: u32 = 20;
 /// Batches for one answer are taken up to this many bytes.
 const ANSWER_BYTES_MAX: u64 = 256 << 20;
-/// Pauses before a call starts over because what was ready is no longer what comes next: what comes back is on its way
-/// to the other copies, and nothing is granted before it is there.
+/// Pauses before a call starts over because what was ready is no longer what comes next.
 const AGAIN_MIN: Duration = Duration::from_millis(1);
 const AGAIN_MAX: Duration = Duration::from_millis(50);
+/// How often samples may turn out to be taken that should not be.
+const REFUSALS_MAX: usize = 8;
+/// How long it is waited for what is on its way back, to the other copies as well, before a call starts over anyway.
+const RETURN_MAX: Duration = Duration::from_secs(1);
 
 /// The layout of a batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,7 +169,7 @@ impl Delivery {
         (number, owner): (u64, Owner),
     ) -> Self {
         let (runtime, session) = (Arc::clone(&node.datasets), Arc::clone(session));
-        runtime.grants.hold((iteration, rank, number));
+        runtime.grants.hold((iteration, rank, number), owner);
         Self { open: Some(OpenDelivery { runtime, session, iteration, rank, grants: vec![(number, owner)] }) }
     }
 
@@ -182,8 +185,7 @@ impl Delivery {
     /// There is no grant after all.
     fn forget(mut self) {
         if let Some(OpenDelivery { runtime, iteration, rank, grants, .. }) = self.open.take() {
-            let none: Vec<_> = grants.into_iter().map(|(number, _)| (rank, number)).collect();
-            runtime.grants.release(iteration, &none);
+            runtime.grants.forget((iteration, rank), &grants);
         }
     }
 
@@ -212,8 +214,7 @@ impl Drop for Delivery {
                 // What could not be returned is by the rank's next session, or by the group's primary.
                 drop(answer.outcome().await);
             }
-            let returned: Vec<_> = grants.into_iter().map(|(number, _)| (rank, number)).collect();
-            runtime.grants.release(iteration, &returned);
+            runtime.grants.forget((iteration, rank), &grants);
             session.end_return();
         });
     }
@@ -285,22 +286,50 @@ impl Node {
         rank: u32,
         options: NextOptions,
     ) -> Result<NextOutcome, NodeError> {
-        let mut pause = AGAIN_MIN;
+        let (mut pause, mut refusals) = (AGAIN_MIN, 0);
         loop {
             let session = self.session(context, (iteration, rank), options).await?;
             match self.try_next(context, &session, (iteration, rank), options).await {
-                // Something came back, or another call was faster.
-                Err(NodeError::Iteration(
-                    Rejection::Conflict { .. } | Rejection::AlreadyTaken { .. } | Rejection::NotOwned { .. },
-                )) => {}
+                Err(NodeError::Iteration(Rejection::Conflict {
+                    what: Contested::Generation,
+                    expected,
+                    ..
+                })) => {
+                    self.await_return(context, (iteration, rank), expected).await?;
+                }
+                // Another call was faster.
+                Err(NodeError::Iteration(Rejection::Conflict { .. })) => {}
+                Err(NodeError::Iteration(Rejection::AlreadyTaken { .. } | Rejection::NotOwned { .. })) => {
+                    refusals += 1;
+                }
                 other => return other,
             }
-            if Instant::now() + pause >= context.deadline {
+            if refusals >= REFUSALS_MAX || Instant::now() + pause >= context.deadline {
                 return Err(NodeError::Overloaded);
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(AGAIN_MAX);
         }
+    }
+
+    /// Something comes back to the rank, of which a walk of that generation does not know: waits until a walk would. What is
+    /// made before would be refused as well.
+    async fn await_return(
+        &self,
+        context: &CallContext,
+        (iteration, rank): (IterationId, u32),
+        generation: u64,
+    ) -> Result<(), NodeError> {
+        let until = context.deadline.min(Instant::now() + RETURN_MAX);
+        let mut pause = AGAIN_MIN;
+        while Instant::now() + pause < until {
+            if self.datasets.iterations.rank(context, iteration, rank).await?.generation != generation {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(AGAIN_MAX);
+        }
+        Ok(())
     }
 
     /// Like `next_batch`, but keeps the batch to be fetched by a key; `None` at the end.
