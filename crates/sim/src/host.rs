@@ -1,7 +1,8 @@
 //! A machine: disks that survive its processes, and a process with the copies that it has opened.
 
-use crate::ledger::Ledger;
+use crate::group_state::GroupState;
 use crate::plan::Plan;
+use crate::world::TrainerAnswer;
 use lavandin_group::replication::ReplicationOptions;
 use lavandin_group::{GroupCopy, GroupError, GroupOptions, Replica};
 use lavandin_storage::{Directory, Durability, FaultyDirectory, MemoryDirectory};
@@ -35,19 +36,34 @@ pub(crate) struct Process {
     pub asked_ms: u64,
 }
 
-/// A client that waits for a record to be committed.
+/// Somebody who waits for a record to be committed.
 pub(crate) struct Waiting {
     pub sequence: SequenceNumber,
-    pub client: usize,
-    pub attempt: u64,
-    pub operation: u64,
+    pub waiter: Waiter,
+}
+
+pub(crate) enum Waiter {
+    Client {
+        client: usize,
+        attempt: u64,
+        operation: u64,
+    },
+    /// Told what is the answer then.
+    Trainer {
+        trainer: usize,
+        epoch: u64,
+        attempt: u64,
+        answer: TrainerAnswer,
+    },
 }
 
 /// A copy in a process.
 pub(crate) struct Slot {
-    pub replica: Replica<Ledger>,
+    pub replica: Replica<GroupState>,
     pub directory: FaultyDirectory,
     pub waiting: Vec<Waiting>,
+    /// The last record that was staged here for each rank of a training job.
+    pub staged_for: BTreeMap<u32, SequenceNumber>,
     pub syncing: bool,
     pub proposal_until_ms: Option<u64>,
     pub fetch_until_ms: Option<u64>,
@@ -121,7 +137,8 @@ impl Slot {
             ..GroupOptions::replicated(group, Durability::Fsync)
         };
         #[cfg_attr(not(feature = "mutations"), expect(unused_mut))]
-        let mut copy = GroupCopy::open_replica(Arc::new(directory.clone()), options, Ledger::from_payload)?;
+        let mut copy =
+            GroupCopy::open_replica(Arc::new(directory.clone()), options, GroupState::from_payload)?;
         #[cfg(feature = "mutations")]
         if mutation(plan) == Some(lavandin_group::replication::Mutation::ApplyLogAtStart) {
             copy.advance(copy.last().sequence)?;
@@ -137,6 +154,7 @@ impl Slot {
             replica: Replica::new(copy, options),
             directory,
             waiting: Vec::new(),
+            staged_for: BTreeMap::new(),
             syncing: false,
             proposal_until_ms: None,
             fetch_until_ms: None,

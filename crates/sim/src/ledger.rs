@@ -1,8 +1,7 @@
-//! What stands behind the simulated logs: names are claimed once, and every operation that was ever applied is
-//! remembered, so that a lost, doubled or invented one shows.
+//! The part of what stands behind simulated logs that is made to show what went wrong: names are claimed once, and every
+//! operation that was ever applied is remembered, so that a lost, doubled or invented one shows.
 
-use lavandin_group::{Consumer, MultisetHash};
-use lavandin_types::{CollectionId, SequenceNumber};
+use lavandin_group::MultisetHash;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One client operation: unique, and for a name that others want, too.
@@ -54,8 +53,7 @@ impl Ledger {
         words.into_iter().flat_map(u64::to_le_bytes).collect()
     }
 
-    pub(crate) fn from_payload(payload: Option<&[u8]>) -> Result<Self, &'static str> {
-        let Some(payload) = payload else { return Ok(Self::default()) };
+    pub(crate) fn from_payload(payload: &[u8]) -> Result<Self, &'static str> {
         let (words, _) = payload.as_chunks::<8>();
         let mut words = words.iter().map(|word| u64::from_le_bytes(*word));
         let mut word = || words.next().ok_or("a payload ends early");
@@ -68,14 +66,8 @@ impl Ledger {
         let digest = MultisetHash::from_value(u128::from(high) << 64 | u128::from(low));
         Ok(Self { applied, names, pending: BTreeSet::new(), digest, count })
     }
-}
 
-impl Consumer for Ledger {
-    type Request = Claim;
-    type Outcome = u64;
-    type Rejection = Taken;
-
-    fn prepare(&mut self, claim: Claim, op: &mut Vec<u8>) -> Result<CollectionId, Taken> {
+    pub(crate) fn prepare(&mut self, claim: Claim, op: &mut Vec<u8>) -> Result<(), Taken> {
         if claim.name != 0 {
             if self.names.contains(&claim.name) || self.pending.contains(&claim.name) {
                 return Err(Taken);
@@ -86,10 +78,10 @@ impl Consumer for Ledger {
         op.extend_from_slice(&claim.name.to_le_bytes());
         // Some operations are longer than a segment file of the simulated logs.
         op.resize(op.len() + (claim.operation % 13) as usize * 60, 7);
-        Ok(CollectionId::new(1))
+        Ok(())
     }
 
-    fn apply(&mut self, _: SequenceNumber, _: CollectionId, op: &[u8]) -> u64 {
+    pub(crate) fn apply(&mut self, op: &[u8]) -> u64 {
         let word =
             |at: usize| op.get(at..at + 8).and_then(|word| Some(u64::from_le_bytes(word.try_into().ok()?)));
         let claim = Claim { operation: word(0).unwrap_or_default(), name: word(8).unwrap_or_default() };
@@ -97,15 +89,15 @@ impl Consumer for Ledger {
         self.perform(claim)
     }
 
-    fn discard_pending(&mut self) {
+    pub(crate) fn discard_pending(&mut self) {
         self.pending.clear();
     }
 
-    fn encode_outcome(outcome: &u64, out: &mut Vec<u8>) {
-        out.extend_from_slice(&outcome.to_le_bytes());
-    }
-
-    fn decode_outcome(bytes: &[u8]) -> Option<u64> {
-        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    /// Another operation of the log was applied.
+    pub(crate) fn note(&mut self, op: &[u8]) {
+        let fold =
+            |hash: u128, byte: &u8| (hash ^ u128::from(*byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013B);
+        self.digest.add(op.iter().fold(u128::from(self.count), fold));
+        self.count += 1;
     }
 }

@@ -7,11 +7,12 @@
 //! - `metadata`: the catalogue behind a service that delays, forgets to answer and changes its leader;
 //! - `network`: delay, loss, duplication, order, cuts;
 //! - `oracle`: what must be true of every run (I1-I6, I8, I11-I13, I16 of docs/decisions/0014);
-//! - `ledger`: what stands behind the logs, made to show what went wrong.
+//! - `group_state`: what the logs drive: `ledger`, made to show what went wrong, and the real iterations (`plan`).
 //!
 //! Equal plans run equally, to the last event: `run` of the seed that a failure names shows it again, with a trace.
 //! Deliberately absent: threads, sockets and Raft (whole nodes are simulated elsewhere), wall-clock time.
 
+mod group_state;
 mod host;
 mod ledger;
 mod metadata;

@@ -6,6 +6,7 @@
 //! acknowledged before. I12 copies at one record have one state. I13 an operation is applied once at most; a refused one
 //! never; an acknowledged one is there in the end.
 
+use crate::group_state::GroupState;
 use crate::ledger::Ledger;
 use lavandin_group::{GroupCopy, MultisetHash};
 use lavandin_types::{GroupId, NodeId, PrimaryEpoch, RecordHash, SequenceNumber, StoreId};
@@ -67,7 +68,7 @@ impl Oracle {
     pub(crate) fn observe(
         &mut self,
         id: CopyId,
-        copy: &GroupCopy<Ledger>,
+        copy: &GroupCopy<GroupState>,
         reign: Option<PrimaryEpoch>,
     ) -> Result<(), Violation> {
         let facts = self.groups.entry(id.group).or_default();

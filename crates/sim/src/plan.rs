@@ -107,6 +107,8 @@ pub struct Plan {
     pub faults_end_ms: u64,
     pub faults: Vec<Fault>,
     pub clients: usize,
+    /// Ranks of a training job.
+    pub trainers: usize,
     pub segment_bytes: u64,
     pub recent_bytes: usize,
     pub pinned_bytes: u64,
@@ -165,6 +167,7 @@ impl Plan {
             pinned_bytes: if random.per_mille(300) { 8000 } else { 1 << 30 },
             in_flight_bytes: random.range(500..20_000) as usize,
             checkpoints_per_mille: random.range(0..15),
+            trainers: if random.per_mille(700) { 2 } else { 0 },
             trace_messages: false,
             #[cfg(feature = "mutations")]
             mutant: None,

@@ -4,6 +4,7 @@ mod clients;
 mod copies;
 mod faults;
 mod processes;
+mod trainers;
 
 use crate::host::Host;
 use crate::metadata::{Answer, Metadata, Request, State};
@@ -18,6 +19,8 @@ use lavandin_types::{GroupId, NodeId};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::fmt;
+pub(crate) use trainers::TrainerAnswer;
+use trainers::{Job, Trainer, TrainerAsk};
 
 /// After the last fault everything must be whole again within this.
 const HEALING_MS: u64 = 30_000;
@@ -98,6 +101,22 @@ pub(crate) enum Event {
         attempt: u64,
         answer: ClientAnswer,
     },
+    Trainer {
+        trainer: usize,
+        attempt: u64,
+    },
+    TrainerAsk {
+        host: usize,
+        trainer: usize,
+        attempt: u64,
+        until_ms: u64,
+        ask: TrainerAsk,
+    },
+    TrainerAnswer {
+        trainer: usize,
+        attempt: u64,
+        answer: TrainerAnswer,
+    },
 }
 
 /// What a run did.
@@ -105,6 +124,9 @@ pub(crate) enum Event {
 pub struct Report {
     pub acknowledged: usize,
     pub reads: u64,
+    /// Epochs of training that were gone through, and the samples of them.
+    pub trained: u64,
+    pub samples: u64,
     pub starts: u64,
     pub epochs: u64,
     pub snapshots: u64,
@@ -183,6 +205,8 @@ pub(crate) struct World {
     lost_answers: (u64, u64),
     hosts: Vec<Host>,
     clients: Vec<Client>,
+    job: Job,
+    trainers: Vec<Trainer>,
     oracle: Oracle,
     trace: VecDeque<String>,
     report: Report,
@@ -205,6 +229,8 @@ impl World {
             lost_answers: (0, 0),
             hosts: (0..plan.shape.hosts()).map(Host::new).collect(),
             clients: (0..plan.clients).map(Client::new).collect(),
+            job: Job::new(plan.seed),
+            trainers: (0..plan.trainers).map(Trainer::new).collect(),
             oracle: Oracle::default(),
             trace: VecDeque::new(),
             report: Report::default(),
@@ -218,6 +244,9 @@ impl World {
         }
         for client in 0..world.clients.len() {
             world.plan_at(100 + client as u64, Event::Client { client, attempt: 0 });
+        }
+        for trainer in 0..world.trainers.len() {
+            world.plan_at(150 + trainer as u64, Event::Trainer { trainer, attempt: 0 });
         }
         for number in 0..world.plan.faults.len() {
             world.plan_at(world.plan.faults[number].at_ms, Event::Fault { number });
@@ -264,6 +293,11 @@ impl World {
                 self.client_ask(host, client, attempt, until_ms)
             }
             Event::ClientAnswer { client, attempt, answer } => self.client_answer(client, attempt, answer),
+            Event::Trainer { trainer, attempt } => self.trainer(trainer, attempt),
+            Event::TrainerAsk { host, trainer, attempt, until_ms, ask } => {
+                self.trainer_asks(host, (trainer, attempt), until_ms, ask)
+            }
+            Event::TrainerAnswer { trainer, attempt, answer } => self.trainer_hears(trainer, attempt, answer),
         }
     }
 

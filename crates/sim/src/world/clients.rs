@@ -1,7 +1,8 @@
 //! Clients: one operation at a time, tried with one request id until it is answered or given up.
 
 use super::{Event, World};
-use crate::host::Waiting;
+use crate::group_state::{Answered, Asked};
+use crate::host::{Waiter, Waiting};
 use crate::ledger::Claim;
 use crate::network::Place;
 use crate::oracle::Violation;
@@ -73,6 +74,9 @@ impl World {
 
     /// Clients that had stopped go on.
     pub(super) fn wake_clients(&mut self) {
+        for trainer in &mut self.trainers {
+            trainer.stopped = false;
+        }
         for client in 0..self.clients.len() {
             let this = &mut self.clients[client];
             if std::mem::take(&mut this.stopped) && this.task.is_none() {
@@ -127,9 +131,10 @@ impl World {
         let mut staged = None;
         self.with_copy(host, group, |slot, now| {
             let request = RequestId::new(u128::from(claim.operation));
-            match slot.replica.stage(request, claim, now) {
+            match slot.replica.stage(request, Asked::Claim(claim), now) {
                 Ok(Staged::Pending(sequence)) => {
-                    slot.waiting.push(Waiting { sequence, client, attempt, operation: claim.operation });
+                    let waiter = Waiter::Client { client, attempt, operation: claim.operation };
+                    slot.waiting.push(Waiting { sequence, waiter });
                     staged = Some(None);
                 }
                 Ok(other) => staged = Some(Some(other)),
@@ -144,6 +149,9 @@ impl World {
             Some(None) => {}
             Some(Some(Staged::Answered(outcome))) => {
                 self.check_acknowledgement(host, group)?;
+                let Answered::Claim(outcome) = outcome else {
+                    return Err(Violation(format!("operation {} was answered {outcome:?}", claim.operation)));
+                };
                 self.oracle.acknowledged(group, claim.operation, outcome, None)?;
                 self.answer_client(client, attempt, ClientAnswer::Done);
             }
@@ -168,7 +176,7 @@ impl World {
             self.answer_client(client, attempt, ClientAnswer::Again);
             return Ok(());
         };
-        self.oracle.read(group, &before, slot.replica.copy().consumer())?;
+        self.oracle.read(group, &before, &slot.replica.copy().consumer().ledger)?;
         self.check_acknowledgement(host, group)?;
         self.answer_client(client, attempt, ClientAnswer::Done);
         Ok(())

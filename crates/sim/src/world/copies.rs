@@ -1,9 +1,10 @@
 //! Copies: what is done to them, what they answer, and the checks after each.
 
 use super::clients::ClientAnswer;
+use super::trainers::TrainerAnswer;
 use super::{Event, World};
-use crate::host::{Slot, Waiting};
-use crate::ledger::Ledger;
+use crate::group_state::{Answered, GroupState};
+use crate::host::{Slot, Waiter, Waiting};
 use crate::metadata::Request;
 use crate::network::Place;
 use crate::oracle::{CopyId, Violation};
@@ -42,9 +43,9 @@ impl World {
             machine.disks.remove(&group);
             self.oracle.forget(group, machine.store);
             let slot = machine.process.as_mut().and_then(|process| process.slots.remove(&group));
-            for Waiting { client, attempt, .. } in slot.into_iter().flat_map(|slot| slot.waiting) {
-                self.answer_client(client, attempt, ClientAnswer::Unknown);
-            }
+            slot.into_iter()
+                .flat_map(|slot| slot.waiting)
+                .for_each(|waiting| self.leave_in_doubt(waiting.waiter));
         }
     }
 
@@ -98,7 +99,7 @@ impl World {
         Ok(())
     }
 
-    fn carry_out(&mut self, host: usize, group: GroupId, output: Output<u64>) -> Result<(), Violation> {
+    fn carry_out(&mut self, host: usize, group: GroupId, output: Output<Answered>) -> Result<(), Violation> {
         let Some(process) = &mut self.hosts[host].process else { return Ok(()) };
         let (life, now) = (process.life, self.now);
         let (Some((me, _)), Some(slot)) = (process.identity, process.slots.get_mut(&group)) else {
@@ -120,8 +121,8 @@ impl World {
             Output::ReignEnded => {
                 self.note(|| format!("{me} no longer leads {group}"));
                 let Some(slot) = self.slot(host, group) else { return Ok(()) };
-                for Waiting { client, attempt, .. } in std::mem::take(&mut slot.waiting) {
-                    self.answer_client(client, attempt, ClientAnswer::Unknown);
+                for waiting in std::mem::take(&mut slot.waiting) {
+                    self.leave_in_doubt(waiting.waiter);
                 }
             }
             // No disk here changes what it holds.
@@ -258,7 +259,11 @@ impl World {
                 slot.replica.snapshot_failed();
                 return Ok(());
             };
-            match slot.replica.install_snapshot(&bytes, |payload| Ledger::from_payload(Some(payload)), now) {
+            match slot.replica.install_snapshot(
+                &bytes,
+                |payload| GroupState::from_payload(Some(payload)),
+                now,
+            ) {
                 Err(GroupError::BrokenShipment { .. }) => Ok(()),
                 done => {
                     installed = done.is_ok();
@@ -274,7 +279,7 @@ impl World {
         &mut self,
         host: usize,
         group: GroupId,
-        outcomes: &Outcomes<u64>,
+        outcomes: &Outcomes<Answered>,
         certain: bool,
     ) -> Result<(), Violation> {
         let Some(slot) = self.slot(host, group) else { return Ok(()) };
@@ -282,19 +287,37 @@ impl World {
             .into_iter()
             .partition(|waiting: &Waiting| outcomes.get(waiting.sequence).is_some());
         slot.waiting = waiting;
-        for Waiting { sequence, client, attempt, operation } in done {
-            let outcome = outcomes.get(sequence).copied().unwrap_or_default();
+        for Waiting { sequence, waiter } in done {
             if !certain {
-                self.answer_client(client, attempt, ClientAnswer::Unknown);
+                self.leave_in_doubt(waiter);
                 continue;
             }
             self.check_acknowledgement(host, group)?;
-            self.oracle.acknowledged(group, operation, outcome, Some(sequence))?;
             self.check_in_sync(host, group, sequence)?;
             self.spread(host, group, sequence);
-            self.answer_client(client, attempt, ClientAnswer::Done);
+            match (waiter, outcomes.get(sequence)) {
+                (Waiter::Client { client, attempt, operation }, Some(Answered::Claim(outcome))) => {
+                    self.oracle.acknowledged(group, operation, *outcome, Some(sequence))?;
+                    self.answer_client(client, attempt, ClientAnswer::Done);
+                }
+                (Waiter::Trainer { trainer, epoch, attempt, answer }, Some(Answered::Iterations(_))) => {
+                    self.acknowledge((trainer, epoch, attempt), answer)?;
+                }
+                (_, outcome) => return Err(Violation(format!("{sequence} of {group} came to {outcome:?}"))),
+            }
         }
         Ok(())
+    }
+
+    fn leave_in_doubt(&mut self, waiter: Waiter) {
+        match waiter {
+            Waiter::Client { client, attempt, .. } => {
+                self.answer_client(client, attempt, ClientAnswer::Unknown)
+            }
+            Waiter::Trainer { trainer, attempt, .. } => {
+                self.answer_trainer(trainer, attempt, TrainerAnswer::Unknown);
+            }
+        }
     }
 
     /// Now and then a router tells a copy, in sync or not, of a record that was acknowledged.
@@ -378,9 +401,10 @@ impl World {
             self.report.epochs += info.map_or(0, |info| info.epoch.get());
             for host in &self.hosts {
                 if let Some(slot) = host.process.as_ref().and_then(|process| process.slots.get(&group)) {
-                    self.oracle.finish(group, slot.replica.copy().consumer())?;
+                    self.oracle.finish(group, &slot.replica.copy().consumer().ledger)?;
                 }
             }
+            self.finish_job(group)?;
         }
         self.stopped = true;
         Ok(())

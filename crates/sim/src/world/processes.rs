@@ -283,6 +283,9 @@ impl World {
         for client in &mut self.clients {
             client.stopped = true;
         }
+        for trainer in &mut self.trainers {
+            trainer.stopped = true;
+        }
         Ok(groups.into_iter().find_map(|group| self.unequal(group)))
     }
 

@@ -25,7 +25,8 @@ fn caught(mutant: Mutant, seeds_max: u64) -> Option<(u64, Violation)> {
                 while let Some(seed) =
                     Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < seeds_max)
                 {
-                    let plan = Plan { mutant: Some(mutant), ..Plan::of(seed) };
+                    // None of them needs a training job to show.
+                    let plan = Plan { mutant: Some(mutant), trainers: 0, ..Plan::of(seed) };
                     if let Err(failure) = run(&plan) {
                         next.store(seeds_max, Ordering::Relaxed);
                         let mut found = found.lock().unwrap();

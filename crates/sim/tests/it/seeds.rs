@@ -63,7 +63,7 @@ fn no_seed_goes_wrong() {
         return;
     }
     // What the seeds are to exercise does happen.
-    assert!(total.acknowledged as u64 > seeds * 30, "{total:?}");
+    assert!(total.acknowledged as u64 > seeds * 30 && total.trained > seeds * 2, "{total:?}");
     assert!(total.snapshots > seeds / 50 && total.epochs > seeds * 2, "{total:?}");
     assert!((total.forfeited as u64) < seeds / 50 + 2, "{total:?}");
     assert!(total.removed > seeds / 100, "{total:?}");
@@ -72,6 +72,8 @@ fn no_seed_goes_wrong() {
 fn add(total: &mut Report, one: &Report) {
     total.acknowledged += one.acknowledged;
     total.reads += one.reads;
+    total.trained += one.trained;
+    total.samples += one.samples;
     total.starts += one.starts;
     total.epochs += one.epochs;
     total.snapshots += one.snapshots;
