@@ -8,7 +8,7 @@ use crate::digest::record_hash;
 use crate::error::Damage;
 use crate::growing::{GrowingWriter, NewRow};
 use crate::op::{Ids, Rows as OpRows, take};
-use crate::prepare::Pending;
+use crate::pending::Pending;
 use crate::schema::Schema;
 use crate::segment::{Rows, Segment};
 use crate::view::{View, locate};

@@ -8,9 +8,9 @@
 //! change is in the log, whatever happens to segments; a view never changes. Deliberately absent: clocks, async,
 //! networks, and the decision when to fsync (`lavandin-group`).
 //!
-//! Find your way: `request` is what is asked; `prepare` refuses, `op` is the bytes, `collection` applies; `growing` and
-//! `sealed` hold rows, `segment` adds tombstones, `view` is a moment of all; `search`, `filtering` and `read` answer;
-//! `jobs`, `maintenance`, `merge_policy` and `checkpoint` keep house; `snapshot_files` and `digest` serve other copies.
+//! Find your way: `request` is what is asked; `prepare` refuses, by what is applied and `pending`, `op` is the
+//! bytes, `collection` applies; `growing` and `sealed` hold rows, `segment` adds tombstones, `view` is a moment of all;
+//! `search`, `filtering` and `read` answer; `jobs`, `maintenance`, `merge_policy` and `checkpoint` keep house; `snapshot_files` and `digest` serve other copies.
 
 mod checkpoint;
 mod collection;
@@ -28,6 +28,7 @@ mod jobs;
 mod maintenance;
 mod merge_policy;
 mod op;
+mod pending;
 mod prepare;
 mod read;
 mod request;

@@ -7,17 +7,15 @@
 
 use crate::collection::{ALLOTTED_END, Collection};
 use crate::error::Rejection;
-use crate::op::{self, Ids};
+use crate::op;
 use crate::request::{BatchIds, Change, Places, RecordBatch, VectorBatch};
 use crate::schema::Schema;
 use crate::view::locate;
 use half::f16;
 use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use lavandin_group::OP_BYTES_MAX;
 use lavandin_types::{CollectionId, ElementType, FieldsRef, Metric, RecordId, RecordIdRef};
-use std::borrow::Borrow;
-use std::hash::Hash;
 
 /// Longest string id.
 pub const ID_BYTES_MAX: usize = 4096;
@@ -27,29 +25,6 @@ pub const ID_BYTES_MAX: usize = 4096;
 pub struct ShardLimits {
     pub collection_vectors_max: u64,
     pub collection_vector_bytes_max: u64,
-}
-
-/// What staged and unapplied operations will have inserted. Each leaves when it is applied, whatever is staged behind it:
-/// where other copies are waited for there is always something staged.
-#[derive(Debug, Default)]
-pub(crate) struct Pending {
-    ids: PendingIds,
-    /// Those of reserved adds that are not staged yet. What an upsert made of one meanwhile, the add would make again.
-    reserved_adds: PendingIds,
-    /// Of what was staged since nothing was: not lowered where something leaves.
-    max_int: Option<u64>,
-    rows: u64,
-    operations: u64,
-    reservations: u64,
-}
-
-/// Ids, each as often as operations insert it: more than once by upserts.
-#[derive(Debug, Default)]
-struct PendingIds {
-    /// Ranges of integer ids, by their first and last.
-    runs: Vec<(u64, u64)>,
-    ints: HashMap<u64, u32>,
-    strings: HashMap<Box<str>, u32>,
 }
 
 /// A checked write that holds its ids and is not yet logged. It is logged or released; a former primary's go with the
@@ -66,146 +41,6 @@ impl Reservation {
     /// The same without its record: for a release after it was handed over and came to nothing.
     pub fn ids_only(&self) -> Self {
         Self { op: Vec::new(), ids: self.ids.clone(), ..*self }
-    }
-}
-
-impl PendingIds {
-    fn is_empty(&self) -> bool {
-        self.runs.is_empty() && self.ints.is_empty() && self.strings.is_empty()
-    }
-
-    fn contains(&self, id: RecordIdRef<'_>) -> bool {
-        match id {
-            RecordIdRef::Int(value) => self.runs_contain(value) || self.ints.contains_key(&value),
-            RecordIdRef::Str(text) => self.strings.contains_key(text),
-        }
-    }
-
-    fn runs_contain(&self, value: u64) -> bool {
-        self.runs.iter().any(|(first, last)| (*first..=*last).contains(&value))
-    }
-
-    fn insert(&mut self, ids: &BatchIds) {
-        match range_of(ids) {
-            Some(start) => self.runs.push(run(start, ids.len() as u32)),
-            None => ids.iter().for_each(|id| match id {
-                RecordIdRef::Int(value) => *self.ints.entry(value).or_default() += 1,
-                RecordIdRef::Str(text) => *self.strings.entry_ref(text).or_default() += 1,
-            }),
-        }
-    }
-
-    /// Takes back what `insert` did. A range is named by its start and never looked through.
-    fn remove<'a>(&mut self, range: Option<u64>, count: u32, ids: impl Iterator<Item = RecordIdRef<'a>>) {
-        match range {
-            Some(start) => {
-                let at = self.runs.iter().position(|other| *other == run(start, count));
-                at.map(|at| self.runs.remove(at));
-            }
-            None => ids.for_each(|id| match id {
-                RecordIdRef::Int(value) => one_less(&mut self.ints, &value),
-                RecordIdRef::Str(text) => one_less(&mut self.strings, text),
-            }),
-        }
-    }
-
-    /// How many of them, each once, no record has. Looks at every one.
-    fn count_new(&self, is_known: impl Fn(RecordIdRef<'_>) -> bool) -> u64 {
-        let mut runs = self.runs.clone();
-        runs.sort_unstable();
-        let mut new = 0_u64;
-        let mut next = 0;
-        for (first, last) in runs {
-            new +=
-                (first.max(next)..=last).filter(|value| !is_known(RecordIdRef::Int(*value))).count() as u64;
-            next = next.max(last.saturating_add(1));
-        }
-        let ints = self
-            .ints
-            .keys()
-            .filter(|value| !self.runs_contain(**value) && !is_known(RecordIdRef::Int(**value)));
-        let strings = self.strings.keys().filter(|text| !is_known(RecordIdRef::Str(text)));
-        new + (ints.count() + strings.count()) as u64
-    }
-}
-
-fn run(start: u64, count: u32) -> (u64, u64) {
-    (start, start.saturating_add(u64::from(count.saturating_sub(1))))
-}
-
-fn range_of(ids: &BatchIds) -> Option<u64> {
-    if let BatchIds::Range { start, .. } = ids { Some(*start) } else { None }
-}
-
-/// One operation less inserts the id.
-fn one_less<K: Hash + Eq + Borrow<Q>, Q: Hash + Eq + ?Sized>(operations: &mut HashMap<K, u32>, id: &Q) {
-    let Some(count) = operations.get_mut(id) else { return };
-    *count -= 1;
-    if *count == 0 {
-        operations.remove(id);
-    }
-}
-
-impl Pending {
-    fn insert(&mut self, ids: &BatchIds) {
-        self.ids.insert(ids);
-        self.rows += ids.len() as u64;
-        self.max_int = self.max_int.max(largest_int(ids));
-    }
-
-    /// An operation is staged.
-    pub(crate) fn staged_one(&mut self) {
-        self.operations += 1;
-    }
-
-    /// The first of the staged operations has inserted these; or another one, where none is staged.
-    pub(crate) fn inserted(&mut self, ids: Ids<'_>) {
-        // Of the last one all is cleared at once.
-        if self.operations > 1 || self.operations == 1 && self.reservations > 0 {
-            self.ids.remove(ids.range_start(), ids.count, ids.iter());
-            self.rows = self.rows.saturating_sub(u64::from(ids.count));
-        }
-    }
-
-    /// One staged operation has been applied; when none is left, nothing is pending.
-    pub(crate) fn applied_one(&mut self) {
-        self.operations = self.operations.saturating_sub(1);
-        self.clear_unused();
-    }
-
-    fn clear_unused(&mut self) {
-        if self.operations == 0 && self.reservations == 0 {
-            self.clear();
-        }
-    }
-
-    fn reserved(&mut self, reservation: &Reservation) {
-        self.reservations += 1;
-        if !reservation.upsert {
-            self.reserved_adds.insert(&reservation.ids);
-        }
-    }
-
-    /// It is staged, or given up.
-    fn reservation_ended(&mut self, reservation: &Reservation) {
-        self.reservations = self.reservations.saturating_sub(1);
-        let ids = &reservation.ids;
-        if !reservation.upsert {
-            self.reserved_adds.remove(range_of(ids), ids.len() as u32, ids.iter());
-        }
-    }
-
-    /// Takes back what a write inserts that will not be logged.
-    fn release(&mut self, reservation: &Reservation) {
-        let ids = &reservation.ids;
-        self.ids.remove(range_of(ids), ids.len() as u32, ids.iter());
-        self.rows = self.rows.saturating_sub(ids.len() as u64);
-        self.reservation_ended(reservation);
-        self.clear_unused();
-    }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
     }
 }
 
@@ -247,21 +82,20 @@ pub(crate) fn reserve(
 ) -> Result<Reservation, Rejection> {
     let mut op = Vec::new();
     let ids = prepare_write(collection, limits, batch, upsert, &mut op)?;
-    let reservation = Reservation { collection: collection.id, op, ids, upsert };
-    collection.pending.reserved(&reservation);
-    Ok(reservation)
+    collection.pending.reserved(&ids, upsert);
+    Ok(Reservation { collection: collection.id, op, ids, upsert })
 }
 
 /// Appends the operation of a reserved write, which is pending from now on like any other.
 pub(crate) fn prepare_reserved(collection: &mut Collection, reservation: &Reservation, out: &mut Vec<u8>) {
     out.extend_from_slice(&reservation.op);
-    collection.pending.reservation_ended(reservation);
+    collection.pending.reservation_ended(&reservation.ids, reservation.upsert);
     collection.pending.staged_one();
 }
 
 /// Gives back the ids of a write that will not be logged.
 pub(crate) fn release(collection: &mut Collection, reservation: &Reservation) {
-    collection.pending.release(reservation);
+    collection.pending.release(&reservation.ids, reservation.upsert);
 }
 
 /// Checks what a batch says by itself, whatever the collection holds: its shape, numbers, fields and ids. `prepare`
@@ -306,8 +140,7 @@ fn prepare_write(
     }
     let largest = collection.max_int.max(collection.pending.max_int);
     if let BatchIds::Assigned { count } = batch.ids {
-        let Pending { max_int, rows, .. } = collection.pending;
-        let start = collection.next_allotted(max_int, rows);
+        let start = collection.next_allotted(collection.pending.max_int, collection.pending.rows);
         let end = start.checked_add(u64::from(count)).filter(|end| *end <= ALLOTTED_END);
         end.ok_or(Rejection::IdsExhausted { start })?;
         batch.ids = BatchIds::Range { start, count };
@@ -495,22 +328,6 @@ fn count_new(collection: &Collection, ids: &BatchIds) -> u64 {
         !collection.pending.ids.contains(*id) && locate(&collection.segments, *id).is_none()
     };
     ids.iter().filter(is_new).count() as u64
-}
-
-fn largest_int(ids: &BatchIds) -> Option<u64> {
-    let below = |value: &u64| *value < ALLOTTED_END;
-    match ids {
-        BatchIds::Range { start, count } => {
-            Some((start + u64::from(*count - 1)).min(ALLOTTED_END - 1)).filter(|_| below(start))
-        }
-        _ => ids
-            .iter()
-            .filter_map(|id| match id {
-                RecordIdRef::Int(value) => Some(value).filter(below),
-                RecordIdRef::Str(_) => None,
-            })
-            .max(),
-    }
 }
 
 /// Appends the vectors in the collection's element type.

@@ -169,6 +169,11 @@ impl BatchIds {
         self.len() == 0
     }
 
+    /// The start of a range of ids.
+    pub(crate) fn range_start(&self) -> Option<u64> {
+        if let Self::Range { start, .. } = self { Some(*start) } else { None }
+    }
+
     /// The ids that the client named; nothing for server-assigned ones.
     pub fn iter(&self) -> Box<dyn Iterator<Item = RecordIdRef<'_>> + '_> {
         match self {

@@ -5,6 +5,7 @@ mod copies;
 mod faults;
 mod processes;
 mod trainers;
+mod visits;
 
 use crate::host::Host;
 use crate::metadata::{Answer, Metadata, Request, State};
@@ -319,12 +320,16 @@ impl World {
         if machine.process.as_ref().is_none_or(|process| process.life != life) {
             return true;
         }
-        let asleep = self.now < machine.paused_until_ms;
-        if asleep {
-            let until = machine.paused_until_ms;
-            self.plan_at(until, event());
+        let awake = self.asleep_until(host);
+        if let Some(awake) = awake {
+            self.plan_at(awake, event());
         }
-        asleep
+        awake.is_some()
+    }
+
+    /// When a host that sleeps goes on.
+    fn asleep_until(&self, host: usize) -> Option<u64> {
+        Some(self.hosts[host].paused_until_ms).filter(|until| self.now < *until)
     }
 
     fn groups(&self) -> Vec<GroupId> {

@@ -49,6 +49,11 @@ impl Held {
         }
     }
 
+    /// Its delivery is logged.
+    fn delivered(&mut self, grant: Key) {
+        self.0.remove(&grant);
+    }
+
     fn has(&self, grant: Key) -> bool {
         self.0.contains_key(&grant)
     }
@@ -74,7 +79,7 @@ impl Grants {
     pub(crate) fn release(&self, iteration: IterationId, grants: &[(u32, u64)]) {
         let mut held = self.lock();
         for (rank, number) in grants {
-            held.0.remove(&(iteration, *rank, *number));
+            held.delivered((iteration, *rank, *number));
         }
     }
 

@@ -72,7 +72,7 @@ impl World {
         Ok(())
     }
 
-    /// Clients that had stopped go on.
+    /// Clients and trainers that had stopped go on.
     pub(super) fn wake_clients(&mut self) {
         for trainer in &mut self.trainers {
             trainer.stopped = false;
@@ -114,10 +114,8 @@ impl World {
         attempt: u64,
         until_ms: u64,
     ) -> Result<(), Violation> {
-        let machine = &self.hosts[host];
-        if self.now < machine.paused_until_ms {
-            let resumed = machine.paused_until_ms;
-            self.plan_at(resumed, Event::ClientAsk { host, client, attempt, until_ms });
+        if let Some(awake) = self.asleep_until(host) {
+            self.plan_at(awake, Event::ClientAsk { host, client, attempt, until_ms });
             return Ok(());
         }
         let this = &self.clients[client];

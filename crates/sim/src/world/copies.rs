@@ -168,14 +168,12 @@ impl World {
         records: Vec<u8>,
     ) -> Result<(), Violation> {
         let Some(host) = self.host_of(to) else { return Ok(()) };
-        let machine = &self.hosts[host];
-        let Some(process) = machine.process.as_ref() else { return Ok(()) };
+        let Some(process) = self.hosts[host].process.as_ref() else { return Ok(()) };
         if process.identity.is_none_or(|(node, _)| node != to) {
             return Ok(());
         }
-        if self.now < machine.paused_until_ms {
-            let until = machine.paused_until_ms;
-            self.plan_at(until, Event::Deliver { from, to, message, records });
+        if let Some(awake) = self.asleep_until(host) {
+            self.plan_at(awake, Event::Deliver { from, to, message, records });
             return Ok(());
         }
         let group = message.group;
@@ -223,8 +221,8 @@ impl World {
         life: u64,
         group: GroupId,
     ) -> Result<(), Violation> {
-        let paused = self.now < self.hosts[host].paused_until_ms;
-        let Some((to, _)) = self.hosts[by].last_identity.filter(|_| !paused) else { return Ok(()) };
+        let is_asleep = self.asleep_until(host).is_some();
+        let Some((to, _)) = self.hosts[by].last_identity.filter(|_| !is_asleep) else { return Ok(()) };
         let Some(slot) = self.slot(host, group) else { return Ok(()) };
         let snapshot = slot.snapshot(group);
         if let Some((position, _)) = &snapshot {
